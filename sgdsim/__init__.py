@@ -1,0 +1,51 @@
+"""SGD theory and simulation: problems, rules, an ensemble simulator, exact moments, and a ledger of checked claims.
+
+Public names are loaded on first use, so that `import sgdsim` stays fast and needs neither torch nor a compiler.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+# A literal: tools read it without importing (see `sgdsim.digest`).
+_MODULE_OF = {
+    "Adam": "rules",
+    "Averaged": "rules",
+    "Claim": "ledger",
+    "Cosine": "schedules",
+    "Estimate": "statistics",
+    "Evidence": "evidence",
+    "FiniteSum": "oracles",
+    "AdditiveNoise": "oracles",
+    "FullGradient": "oracles",
+    "HalfThenHalve": "schedules",
+    "HeavyBall": "rules",
+    "InverseTime": "schedules",
+    "LeastSquares": "problems",
+    "Logistic": "problems",
+    "Nesterov": "rules",
+    "NoisyQuadratic": "moments",
+    "Quadratic": "problems",
+    "SGD": "rules",
+    "StepDecay": "schedules",
+    "Streaming": "oracles",
+    "StreamingLeastSquares": "problems",
+    "TorchNesterov": "rules",
+    "Trajectories": "trajectories",
+    "log_spaced": "simulation",
+    "simulate": "simulation",
+}
+
+__all__ = sorted(_MODULE_OF)
+__version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module 'sgdsim' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"sgdsim.{_MODULE_OF[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

@@ -1,0 +1,189 @@
+"""Evidence: a computed number held against a claimed one by a named relation, and what follows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from sgdsim.statistics import Estimate, mean_estimate
+
+__all__ = ["Evidence"]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a check found; made by the class methods, which also decide the outcome.
+
+    Attributes
+    ----------
+    relation : str
+        *identity*, *equal*, *at most*, *at least*, *slope* or *contrast*.
+    computed, claimed : float or str
+        The two sides.
+    outcome : str
+        *holds* when the interval lies inside the band, *refuted* when it lies outside, else *undecided*.
+    interval, band : tuple of float, optional
+        Confidence interval of `computed` and the values of it that agree with the claim.
+    n, seed : int, optional
+        Number of independent observations and the seed that draws them again.
+    note : str
+        A word on what was compared.
+    """
+
+    relation: str
+    computed: float | str
+    claimed: float | str
+    outcome: str
+    interval: tuple[float, float] | None = None
+    band: tuple[float, float] | None = None
+    n: int | None = None
+    seed: int | None = None
+    note: str = ""
+
+    FIELDS: ClassVar[tuple[str, ...]] = ("relation", "computed", "claimed", "interval", "band", "n", "seed", "note")
+
+    @classmethod
+    def identity(cls, left: Any, right: Any, note: str = "") -> Evidence:
+        """Two symbolic expressions (or equal-length sequences of them) are the same.
+
+        Refuted by one random rational point where they differ; holds when sympy reduces the difference to zero.
+
+        Examples
+        --------
+        >>> import sympy
+        >>> x = sympy.Symbol("x", positive=True)
+        >>> Evidence.identity((x + 1) ** 2, x**2 + 2 * x + 1).outcome
+        'holds'
+        """
+        outcomes = [_same(a, b) for a, b in zip(_parts(left), _parts(right), strict=True)]
+        return cls("identity", _short(left), _short(right), _together(outcomes), note=note)
+
+    @classmethod
+    def equal(cls, computed: Any, claimed: Any, within: float = 0.02, *, absolute: bool = False,
+              seed: int | None = None, note: str = "") -> Evidence:
+        """A measured number agrees with the claimed one: its whole interval lies inside the band.
+
+        Parameters
+        ----------
+        computed : Estimate, float or array of independent samples
+            An array is averaged; a plain number has no interval.
+        claimed : float
+        within : float
+            Half-width of the band, relative to `claimed` unless `absolute`.
+
+        Examples
+        --------
+        >>> Evidence.equal(1.01, 1.0, within=0.02).outcome
+        'holds'
+        >>> Evidence.equal(1.1, 1.0, within=0.02).outcome
+        'refuted'
+        """
+        target = float(claimed)
+        half = within if absolute else within * abs(target)
+        return cls._judge("equal", computed, target, (target - half, target + half), seed, note)
+
+    @classmethod
+    def at_most(cls, computed: Any, claimed: Any, *, seed: int | None = None, note: str = "") -> Evidence:
+        """A measured number does not exceed the claimed bound.
+
+        Examples
+        --------
+        >>> Evidence.at_most(0.5, 1.0).outcome
+        'holds'
+        """
+        return cls._judge("at most", computed, float(claimed), (-math.inf, float(claimed)), seed, note)
+
+    @classmethod
+    def at_least(cls, computed: Any, claimed: Any, *, seed: int | None = None, note: str = "") -> Evidence:
+        """A measured number does not fall below the claimed bound."""
+        return cls._judge("at least", computed, float(claimed), (float(claimed), math.inf), seed, note)
+
+    @classmethod
+    def slope(cls, computed: Any, claimed: Any, within: float, *, seed: int | None = None, note: str = "") -> Evidence:
+        """A measured exponent agrees with the claimed one; `within` is absolute."""
+        target = float(claimed)
+        return cls._judge("slope", computed, target, (target - within, target + within), seed, note)
+
+    @classmethod
+    def contrast(cls, *arms: Evidence, note: str = "") -> Evidence:
+        """Several arms that make one statement together: holds when all hold, refuted when one is refuted."""
+        if len(arms) < 2:
+            raise ValueError(f"arms has {len(arms)} entries; a contrast needs at least 2")
+        n = min((arm.n for arm in arms if arm.n is not None), default=None)
+        seed = next((arm.seed for arm in arms if arm.seed is not None), None)
+        computed = "; ".join(f"{arm.note + ': ' if arm.note else ''}{_number(arm.computed)}" for arm in arms)
+        claimed = "; ".join(f"{arm.relation} {_number(arm.claimed)}" for arm in arms)
+        return cls("contrast", computed, claimed, _together([arm.outcome for arm in arms]), n=n, seed=seed, note=note)
+
+    @classmethod
+    def _judge(cls, relation: str, computed: Any, claimed: float, band: tuple[float, float], seed: int | None,
+               note: str) -> Evidence:
+        if isinstance(computed, Estimate):
+            found = computed
+        elif np.ndim(computed):
+            found = mean_estimate(computed)
+        else:
+            found = Estimate(float(computed), float(computed), float(computed), 0)
+        low, high = found.low, found.high
+        if math.isnan(low + high) and math.isnan(found.value) or math.isnan(claimed):
+            outcome, note = "refuted", (note + " (not a number)").strip()
+        elif band[0] <= low and high <= band[1]:
+            outcome = "holds"
+        else:
+            outcome = "refuted" if high < band[0] or low > band[1] else "undecided"
+        interval = (low, high) if found.n else None
+        return cls(relation, found.value, claimed, outcome, interval, band, found.n or None, seed, note)
+
+    def record(self) -> dict[str, Any]:
+        """The fields as JSON values, without the outcome."""
+        return {name: list(v) if isinstance(v := getattr(self, name), tuple) else v for name in self.FIELDS}
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> Evidence:
+        """Inverse of `record`; reads the outcome too."""
+        fields = {k: tuple(v) if isinstance(v := record[k], list) else v for k in cls.FIELDS}
+        return cls(outcome=record["outcome"], **fields)
+
+
+def _together(outcomes: Sequence[str]) -> str:
+    if "refuted" in outcomes:
+        return "refuted"
+    return "holds" if all(outcome == "holds" for outcome in outcomes) else "undecided"
+
+
+def _parts(x: Any) -> list[Any]:
+    import sympy
+
+    if isinstance(x, sympy.MatrixBase):
+        return list(x)
+    return list(x) if isinstance(x, (list, tuple)) else [x]
+
+
+def _same(left: Any, right: Any) -> str:
+    import sympy
+
+    difference = sympy.sympify(left) - sympy.sympify(right)
+    symbols = sorted(difference.free_symbols, key=str)
+    draw = np.random.default_rng(20061508)
+    for _ in range(3):
+        point = {s: sympy.Rational(int(draw.integers(11, 89)), 97) for s in symbols}
+        value = difference.subs(point).evalf(40)
+        if value.is_number and (value.has(sympy.zoo, sympy.nan) or abs(value) > 1e-25):
+            return "refuted"
+    for reduce in (sympy.expand, sympy.simplify, lambda e: sympy.simplify(sympy.expand_log(sympy.gammasimp(e), force=True))):
+        if reduce(difference) == 0:
+            return "holds"
+    return "undecided"
+
+
+def _short(x: Any) -> str:
+    text = str(x)
+    return text if len(text) <= 160 else text[:157] + "..."
+
+
+def _number(x: float | str) -> str:
+    return x if isinstance(x, str) else f"{x:.4g}"
