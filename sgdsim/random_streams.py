@@ -11,7 +11,7 @@ The compiled kernels compute the same words, and the same normals up to single p
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -88,8 +88,9 @@ class Stream:
     purpose : one of "start", "data", "noise", "order"; each has numbers of its own.
     replicas : R for the replicas 0, ..., R - 1, or an array (R,) of replica ids.
 
-    Every draw takes the `step` and returns one row per replica; `offset` skips that many positions, so that
-    one step can serve several needs.  A draw at a position does not depend on how many are asked for.
+    Every draw takes a `step` and returns one row per replica, (R, count); several steps, (S,), give (R, S, count).
+    `offset` skips that many positions, so that one step can serve several needs.  The number at a position does
+    not depend on how many are asked for.
 
     Raises ValueError for an unknown purpose, a negative seed or ids that are not in [0, 2^32).
 
@@ -122,55 +123,60 @@ class Stream:
         """The same stream for some of its replicas (a slice, or indices into its rows)."""
         return Stream(self.seed, self.purpose, self.ids[which])
 
-    def words(self, step: int, count: int, offset: int = 0) -> NDArray[np.uint32]:
-        """Uniform 32-bit words, (R, count)."""
-        out = np.empty((len(self), max(count, 0)), np.uint32)
-        for rows, skipped, x0, x1 in self._blocks(step, count, offset):
-            _interleave(out[rows], x0, x1, skipped)
-        return out
+    def words(self, step: ArrayLike, count: int, offset: int = 0) -> NDArray[np.uint32]:
+        """Uniform 32-bit words, (R, count) or (R, S, count)."""
+        return self._draw(step, count, offset, np.uint32, lambda x0, x1: (x0, x1))
 
-    def normals(self, step: int, count: int, dtype: DTypeLike = np.float64, offset: int = 0) -> NDArray:
-        """Standard normal numbers, (R, count), by Box-Muller in the precision of `dtype`."""
-        out = np.empty((len(self), max(count, 0)), dtype)
-        for rows, skipped, x0, x1 in self._blocks(step, count, offset):
-            _interleave(out[rows], *box_muller(x0, x1, dtype), skipped)
-        return out
+    def normals(self, step: ArrayLike, count: int, dtype: DTypeLike = np.float64, offset: int = 0) -> NDArray:
+        """Standard normal numbers, (R, count) or (R, S, count), by Box-Muller in the precision of `dtype`."""
+        return self._draw(step, count, offset, dtype, lambda x0, x1: box_muller(x0, x1, dtype))
 
-    def uniforms(self, step: int, count: int, offset: int = 0) -> NDArray[np.float64]:
-        """Uniform numbers strictly between 0 and 1, (R, count): (word + 1/2) / 2^32."""
+    def uniforms(self, step: ArrayLike, count: int, offset: int = 0) -> NDArray[np.float64]:
+        """Uniform numbers strictly between 0 and 1, (R, count) or (R, S, count): (word + 1/2) / 2^32."""
         return (self.words(step, count, offset) + 0.5) / _TWO_32
 
-    def integers(self, step: int, count: int, high: int, offset: int = 0) -> NDArray[np.int64]:
-        """Integers uniform on 0, ..., high - 1, (R, count): floor(word * high / 2^32).
+    def integers(self, step: ArrayLike, count: int, high: int, offset: int = 0) -> NDArray[np.int64]:
+        """Integers uniform on 0, ..., high - 1, (R, count) or (R, S, count): floor(word * high / 2^32).
 
         The probability of a value is 1/high up to a relative error below high / 2^32.
         """
         if not 1 <= high <= 2**32:
             raise ValueError(f"high is {high}; allowed are 1 to 2^32")
-        return (self.words(step, count, offset).astype(np.uint64) * np.uint64(high) >> np.uint64(32)).astype(np.int64)
+        product = self.words(step, count, offset).astype(np.uint64) * np.uint64(high)
+        return (product >> np.uint64(32)).astype(np.int64)
 
-    def permutation(self, step: int, n: int, offset: int = 0) -> NDArray[np.int64]:
-        """Random permutations of 0, ..., n - 1, (R, n): the order that sorts n words (ties keep their order)."""
+    def permutation(self, step: ArrayLike, n: int, offset: int = 0) -> NDArray[np.int64]:
+        """Random permutations of 0, ..., n - 1, (R, n) or (R, S, n): the order that sorts n words.
+
+        Equal words keep their order; two of n words are equal with probability below n^2 / 2^33.
+        """
         tagged = self.words(step, n, offset).astype(np.uint64) << np.uint64(32) | np.arange(n, dtype=np.uint64)
-        tagged.sort(axis=1)
+        tagged.sort(axis=-1)
         return (tagged & np.uint64(0xFFFFFFFF)).astype(np.int64)
 
-    def _blocks(self, step: int, count: int, offset: int) -> Iterator[tuple[slice, int, NDArray, NDArray]]:
-        if not 0 <= step < 2**32:
-            raise ValueError(f"step is {step}; allowed are 0 to 2^32 - 1")
-        if count < 0 or offset < 0 or offset + count > 2**33:
-            raise ValueError(f"count is {count} and offset {offset}; allowed are positions in [0, 2^33)")
+    def _draw(self, step: ArrayLike, count: int, offset: int, dtype: DTypeLike,
+              convert: Callable[[NDArray, NDArray], tuple[NDArray, NDArray]]) -> NDArray:
+        steps = _checked_steps(step, count, offset)
         pairs = np.arange(offset // 2, (offset + count + 1) // 2, dtype=np.uint32)
-        rows_at_once = max(1, _PAIRS_AT_ONCE // max(1, len(pairs)))
+        skipped = offset % 2
+        out = np.empty((len(self), steps.size, count), dtype)
+        rows_at_once = max(1, _PAIRS_AT_ONCE // max(1, steps.size * pairs.size))
         for first in range(0, len(self), rows_at_once):
             rows = slice(first, first + rows_at_once)
-            yield rows, offset % 2, *threefry2x32((self.key[0], self.key[1][rows, None]), (pairs, np.uint32(step)))
+            key = (self.key[0], self.key[1][rows, None, None])
+            even, odd = convert(*threefry2x32(key, (pairs, steps.reshape(-1, 1))))
+            out[rows, :, skipped::2] = even[..., skipped:][..., :(count - skipped + 1) // 2]
+            out[rows, :, 1 - skipped::2] = odd[..., :(count + skipped) // 2]
+        return out.reshape(len(self), *steps.shape, count)
 
 
-def _interleave(out: NDArray, even: NDArray, odd: NDArray, skipped: int) -> None:
-    count = out.shape[1]
-    out[:, skipped::2] = even[:, skipped:][:, :(count - skipped + 1) // 2]
-    out[:, 1 - skipped::2] = odd[:, :(count + skipped) // 2]
+def _checked_steps(step: ArrayLike, count: int, offset: int) -> NDArray[np.uint32]:
+    steps = np.asarray(step)
+    if steps.ndim > 1 or not np.issubdtype(steps.dtype, np.integer) or not np.all((0 <= steps) & (steps < 2**32)):
+        raise ValueError(f"step is {step!r}; allowed are an integer or a 1-d array of integers in [0, 2^32)")
+    if count < 0 or offset < 0 or offset + count > 2**33:
+        raise ValueError(f"count is {count} and offset {offset}; allowed are positions in [0, 2^33)")
+    return steps.astype(np.uint32)
 
 
 def _replica_ids(replicas: int | ArrayLike) -> NDArray[np.int64]:

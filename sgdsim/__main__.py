@@ -1,0 +1,97 @@
+"""Command line: `python -m sgdsim ledger | check TOPIC... | run TOPIC`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+
+from sgdsim import claims
+from sgdsim.ledger import Claim, Outcome, evaluate, verdict
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m sgdsim", description="The ledger of claims of the book on SGD.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    ledger = commands.add_parser("ledger", help="all claims with verdicts and evidence")
+    ledger.add_argument("--format", choices=("table", "json", "markdown"), default="table")
+    check = commands.add_parser("check", help="run the checks of topics; exit status 1 when one comes out unexpected")
+    check.add_argument("topic", nargs="+", choices=claims.TOPICS)
+    run = commands.add_parser("run", help="measure the rows of a topic's network experiments (resumes where it stopped)")
+    run.add_argument("topic", choices=claims.TOPICS)
+    run.add_argument("--scale", choices=("cpu", "gpu"), default="cpu")
+    run.add_argument("--experiment", help="only this one")
+    run.add_argument("--out", help="folder of the rows; by default data/runs of a checkout, else the cache folder")
+    run.add_argument("--scheduler", help="address of a Dask cluster, such as tcp://host:8786")
+    run.add_argument("--minutes", type=float, help="start no cell that would not finish within this time")
+    arguments = parser.parse_args(argv)
+    if arguments.command == "ledger":
+        return _ledger(arguments.format)
+    if arguments.command == "check":
+        return _check(arguments.topic)
+    from sgdsim.nets.runner import measure
+
+    return measure(arguments.topic, arguments.scale, experiment=arguments.experiment, folder=arguments.out,
+                   scheduler=arguments.scheduler, minutes=arguments.minutes)
+
+
+def _ledger(form: str) -> int:
+    listed = claims.load_all()
+    outcomes = [_outcomes(claim, f"{number}/{len(listed)}") for number, claim in enumerate(listed, 1)]
+    if form == "json":
+        print(json.dumps([claim.record() for claim in listed], indent=1))
+        return 0
+    rows = [[claim.topic, claim.id, verdict(found, claim.caveat), ", ".join(f"{o.kind} {o.outcome}" for o in found)]
+            for claim, found in zip(listed, outcomes, strict=True)]
+    print(_table(["topic", "claim", "verdict", "checks"], rows, markdown=form == "markdown"))
+    return 0
+
+
+def _check(topics: Sequence[str]) -> int:
+    listed = [claim for topic in topics for claim in claims.load(topic)]
+    unexpected = 0
+    for number, claim in enumerate(listed, 1):
+        found = _outcomes(claim, f"{number}/{len(listed)}")
+        print(f"{claim.topic}/{claim.id}: {verdict(found, claim.caveat)}")
+        for outcome in found:
+            unexpected += not outcome.as_expected
+            print("   ", _line(outcome))
+    print(f"{len(listed)} claims, {unexpected} outcomes other than expected")
+    return int(unexpected > 0)
+
+
+def _outcomes(claim: Claim, progress: str) -> list[Outcome]:
+    """Outcomes of a claim with a progress line on a terminal's standard error."""
+    found = []
+    for check in claim.checks:
+        if sys.stderr.isatty():
+            print(f"\r\x1b[K[{progress}] {claim.id}: {check.title}", end="", file=sys.stderr, flush=True)
+        found.append(evaluate(check, claim.claimed))
+    if sys.stderr.isatty():
+        print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+    return found
+
+
+def _line(outcome: Outcome) -> str:
+    text = f"{outcome.kind:10} {outcome.outcome:9}" + ("" if outcome.as_expected else f" (expected {outcome.expected})")
+    if outcome.evidence is None:
+        return f"{text} {outcome.title}: {outcome.reason}"
+    found = outcome.evidence
+    interval = "" if found.interval is None else f" in [{found.interval[0]:.5g}, {found.interval[1]:.5g}], n={found.n}"
+    sides = [side if isinstance(side, str) else f"{side:.5g}" for side in (found.computed, found.claimed)]
+    return f"{text} {outcome.title}: {sides[0]}{interval} {found.relation} {sides[1]} ({outcome.seconds:.1f} s)"
+
+
+def _table(head: list[str], rows: list[list[str]], *, markdown: bool) -> str:
+    widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
+    lines = [[cell.ljust(width) for cell, width in zip(row, widths, strict=True)] for row in [head, *rows]]
+    if markdown:
+        lines.insert(1, ["-" * width for width in widths])
+        return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    return "\n".join("  ".join(line).rstrip() for line in lines)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,36 @@
+"""What the book asserts, topic by topic; a topic's module holds `Claim` objects with their checks."""
+
+from __future__ import annotations
+
+import importlib
+
+from sgdsim.ledger import Claim
+
+__all__ = ["TOPICS", "load", "load_all"]
+
+#: Topics in the order of the book.
+TOPICS = ("foundations", "noise_benefit")
+
+
+def load(topic: str) -> list[Claim]:
+    """Claims of a topic, in the order in which its module lists them.
+
+    Raises
+    ------
+    ValueError
+        When there is no such topic.
+
+    Examples
+    --------
+    >>> all(claim.checks for claim in load("foundations"))
+    True
+    """
+    if topic not in TOPICS:
+        raise ValueError(f"topic={topic!r} must be one of {', '.join(TOPICS)}")
+    module = importlib.import_module(f"sgdsim.claims.{topic}")
+    return [value for name in module.__all__ if isinstance(value := getattr(module, name), Claim)]
+
+
+def load_all() -> list[Claim]:
+    """Claims of all topics."""
+    return [claim for topic in TOPICS for claim in load(topic)]

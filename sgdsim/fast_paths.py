@@ -1,0 +1,3 @@
+"""stub"""
+def choose(oracles, rule, method):
+    return None

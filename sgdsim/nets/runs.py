@@ -1,0 +1,167 @@
+"""Rows by name: what is stored with the package, what lies in the cache, and what is measured when asked for."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sgdsim.digest import cache_folder, write_atomically
+from sgdsim.nets.results import Row, by_settings, canonical, read
+from sgdsim.nets.runner import run
+from sgdsim.nets.sweep import Sweep
+
+__all__ = ["Runs", "experiments", "measure", "rows", "runs_folders"]
+
+SCALES = ("cpu", "gpu")
+TOPICS = ("foundations", "noise_benefit")
+PACKAGE = Path(__file__).resolve().parents[1]
+
+
+@dataclass(frozen=True)
+class Runs:
+    """The rows of one experiment, read when a check asks for them.
+
+    Parameters
+    ----------
+    name : str
+        `topic/experiment`.
+
+    Examples
+    --------
+    >>> Runs("noise_benefit/digits_epochs").name
+    'noise_benefit/digits_epochs'
+    """
+
+    name: str
+
+    def rows(self) -> list[Row]:
+        """Finished cells, see `sgdsim.nets.rows`."""
+        return rows(self.name)
+
+
+def runs_folders() -> list[Path]:
+    """Folders with stored rows: `$SGDSIM_RUNS`, else `data/runs` of a checkout, else the package's own; the cache."""
+    tracked = [Path(os.environ["SGDSIM_RUNS"])] if os.environ.get("SGDSIM_RUNS") else [
+        folder for folder in (PACKAGE.parent / "data" / "runs", PACKAGE / "_runs") if folder.is_dir()][:1]
+    return [*tracked, cache_folder() / "runs"]
+
+
+def experiments(topic: str, scale: str | None = None) -> list[Sweep]:
+    """Sweeps of a topic at a scale (`cpu`, `gpu`, or both).
+
+    Raises
+    ------
+    ValueError
+        Unknown topic or scale.
+
+    Examples
+    --------
+    >>> [sweep.experiment for sweep in experiments("foundations", "cpu")]
+    ['edge_of_stability']
+    """
+    if topic not in TOPICS:
+        raise ValueError(f"topic is {topic!r}; topics with network experiments: {', '.join(TOPICS)}")
+    if scale not in (*SCALES, None):
+        raise ValueError(f"scale is {scale!r}; allowed: {', '.join(SCALES)}")
+    module = importlib.import_module(f"sgdsim.nets.experiments.{topic}")
+    return [sweep for each in SCALES if scale in (each, None) for sweep in module.experiments(each)]
+
+
+def rows(name: str, *, progress: bool = False) -> list[Row]:
+    """Finished cells of `topic/experiment`, in the order of the grid.
+
+    A live experiment is measured where cells are missing, into the cache folder. Of a stored one the rows that
+    exist are returned, the latest for each combination of settings, also when the code has changed since: their
+    provenance says what measured them. An empty list means that nothing was measured yet.
+
+    Raises
+    ------
+    ValueError
+        Unknown topic or experiment.
+    """
+    topic, _, experiment = name.partition("/")
+    found = {sweep.experiment: sweep for sweep in experiments(topic)}
+    if experiment not in found:
+        raise ValueError(f"experiment is {experiment!r}; {topic} has {', '.join(found)}")
+    sweep = found[experiment]
+    stored = _stored(sweep)
+    if sweep.live:
+        return run(sweep, cache_folder() / "runs", known=stored, progress=progress)
+    latest = by_settings(stored)
+    order = {canonical(cell): k for k, cell in enumerate(sweep.cells)}
+    return [latest[key] for key in sorted(latest, key=lambda key: (order.get(key, len(order)), key))]
+
+
+def _stored(sweep: Sweep) -> list[Row]:
+    return [row for folder in reversed(runs_folders())
+            for row in read(folder / sweep.topic / f"{sweep.experiment}.jsonl", sweep.experiment)]
+
+
+def measure(topic: str, scale: str = "cpu", folder: str | os.PathLike[str] | None = None,
+            experiment: str | None = None, *, progress: bool = True, budget: float | None = None, jobs: int = 1,
+            scheduler: str | None = None) -> dict[str, list[Row]]:
+    """Measure the missing cells of a topic's experiments and write a manifest beside the rows.
+
+    Parameters
+    ----------
+    topic : str
+    scale : {"cpu", "gpu"}
+        `gpu` also runs without a GPU, and then takes very long.
+    folder : path, optional
+        Root of the runs, the cache folder's `runs` by default. Rows stored with the package count as done.
+    experiment : str, optional
+        Only this one.
+    progress, budget, jobs, scheduler
+        See `sgdsim.nets.runner.run`; the budget in seconds is for all experiments together.
+
+    Returns
+    -------
+    dict
+        Name of each experiment to its rows at hand.
+
+    Raises
+    ------
+    ValueError
+        Unknown topic, scale or experiment.
+    FileNotFoundError
+        A data set is missing; the message names the folder and the remedy.
+    """
+    import time
+
+    sweeps = [s for s in experiments(topic, scale) if experiment in (None, s.experiment)]
+    if not sweeps:
+        raise ValueError(f"experiment is {experiment!r}; {topic} at scale {scale} has "
+                         + ", ".join(s.experiment for s in experiments(topic, scale)))
+    root = cache_folder() / "runs" if folder is None else Path(folder)
+    end = None if budget is None else time.monotonic() + budget
+    result = {}
+    for sweep in sweeps:
+        left = None if end is None else end - time.monotonic()
+        result[sweep.name] = run(sweep, root, known=_stored(sweep), progress=progress, budget=left, jobs=jobs,
+                                 scheduler=scheduler)
+        write_manifest(sweep, root, result[sweep.name])
+    return result
+
+
+def write_manifest(sweep: Sweep, folder: Path, have: list[Row]) -> None:
+    """Say beside the rows what was planned and what is there."""
+    settings: dict[str, list[Any]] = {}
+    for cell in sweep.cells:
+        for name, value in cell.items():
+            if value not in settings.setdefault(name, []):
+                settings[name].append(value)
+    manifest = {
+        "format": 1, "experiment": sweep.name, "title": sweep.title, "module": sweep.module, "settings": settings,
+        "objectives": sweep.objectives, "cells_planned": len(sweep.cells), "cells_measured": len(have),
+        "cells_added_at_an_edge": sum(row["provenance"]["extended"] for row in have),
+        "diverged": sum(row["status"] == "diverged" for row in have),
+        "optimum_still_at_edge": {metric: sorted(map(str, sweep.edges(have, metric))) for metric in sweep.objectives},
+        "data_sha256": sorted({row["provenance"].get("data_sha256", "") for row in have}),
+        "seconds": round(sum(row["provenance"]["wall_s"] for row in have), 1),
+    }
+    path = folder / sweep.topic / f"{sweep.experiment}.manifest.json"
+    write_atomically(path, json.dumps(manifest, indent=1, sort_keys=True) + "\n")
