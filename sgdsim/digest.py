@@ -192,7 +192,8 @@ def _reached(function: Callable[..., Any]) -> list[ast.stmt]:
             defined.setdefault(name, []).append(node)
     first = function.__code__.co_firstlineno
     start = next(n for n in body if isinstance(n, ast.FunctionDef) and first in (n.lineno, _top(n)))
-    todo, seen = [start], [start]
+    todo: list[ast.stmt] = [start]
+    seen: list[ast.stmt] = [start]
     while todo:
         node = todo.pop()
         for name in {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}:

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from sgdsim import digest
 from sgdsim.evidence import Evidence
 
-__all__ = ["Check", "Claim", "Outcome", "Runs", "as_table", "evaluate", "verdict"]
+__all__ = ["Check", "Claim", "Outcome", "Runs", "evaluate", "verdict"]
 
 KINDS = ("algebra", "worst case", "simulation", "network")
 VERDICTS = ("holds", "holds with a caveat", "not reproduced", "open")
@@ -211,13 +211,3 @@ def _recall(path: Path) -> Outcome | None:
     except (OSError, ValueError, KeyError):
         return None
     return Outcome(record["kind"], record["title"], record["expected"], evidence.outcome, evidence, "", record["seconds"])
-
-
-def as_table(claims: Iterable[Claim]) -> list[list[str]]:
-    """Rows (topic, id, verdict, outcome of each check) for printing."""
-    table = []
-    for claim in claims:
-        outcomes = claim.outcomes()
-        marks = ", ".join(f"{o.kind}: {o.outcome}" + ("" if o.as_expected else " (UNEXPECTED)") for o in outcomes)
-        table.append([claim.topic, claim.id, verdict(outcomes, claim.caveat), marks])
-    return table

@@ -15,7 +15,17 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sgdsim.problems import FiniteSumProblem, LeastSquares, Logistic, Problem, Quadratic, StreamingLeastSquares, _semidefinite
+from sgdsim.problems import (
+    FiniteSumProblem,
+    LeastSquares,
+    Logistic,
+    Problem,
+    Quadratic,
+    Stored,
+    StreamingLeastSquares,
+    apply_symmetric,
+    semidefinite,
+)
 from sgdsim.random_streams import Stream
 from sgdsim.sampling import batch_indices, block_length
 
@@ -91,13 +101,13 @@ class AdditiveNoise:
     """
 
     problem: Problem
-    covariance: ArrayLike
+    covariance: Stored
     batch_size: int = 1
     unbiased = True
 
     def __post_init__(self) -> None:
         _check_batch_size(self.batch_size)
-        c = _semidefinite("covariance", self.covariance)
+        c = semidefinite("covariance", self.covariance)
         if len(c) != self.problem.dimension:
             raise ValueError(f"covariance has shape {c.shape}; the problem has dimension {self.problem.dimension}")
         object.__setattr__(self, "covariance", c)
@@ -113,7 +123,7 @@ class AdditiveNoise:
 
         def sample(w: Array, step: int) -> Array:
             z = stream.normals(step, self.problem.dimension)
-            return self.problem.gradient(w) + (z * root if root.ndim == 1 else z @ root)
+            return self.problem.gradient(w) + apply_symmetric(root, z)
 
         return sample
 
@@ -156,7 +166,7 @@ class Streaming:
 
         def sample(w: Array, step: int) -> Array:
             x = features.normals(step, b * d).reshape(-1, b, d)
-            x = x * problem.root if problem.root.ndim == 1 else x @ problem.root
+            x = apply_symmetric(problem.root, x)
             noise = problem.residual_noise(x, labels.normals(step, b))
             residual = np.einsum("rbi,...ri->...rb", x, w - problem.minimizer) - noise
             return np.einsum("rbi,...rb->...ri", x, residual) / b
@@ -204,7 +214,7 @@ class FiniteSum:
         """Covariance (d, d) of a batch gradient at the minimiser, for a uniformly random batch of full size."""
         n = self.problem.n
         without = 1.0 if self.order == "replacement" or n == 1 else (n - self.batch_size) / (n - 1)
-        return self.problem.gradient_noise() * without / self.batch_size  # type: ignore[attr-defined]
+        return self.problem.gradient_noise() * without / self.batch_size
 
     def start(self, seed: int | np.random.SeedSequence, replicas: int | ArrayLike) -> Sampler:
         """Sampler of batch gradients."""

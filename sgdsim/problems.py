@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,6 +17,8 @@ from numpy.typing import ArrayLike, NDArray
 __all__ = ["FiniteSumProblem", "LeastSquares", "Logistic", "Problem", "Quadratic", "StreamingLeastSquares"]
 
 Array = NDArray[np.floating]
+#: A field that takes any array_like and holds a float array once the problem is made.
+Stored: TypeAlias = Any
 
 
 class Problem(Protocol):
@@ -36,6 +38,7 @@ class FiniteSumProblem(Problem, Protocol):
     @property
     def n(self) -> int: ...
     def batch_gradient(self, w: Array, indices: NDArray[np.integer]) -> Array: ...
+    def gradient_noise(self) -> Array: ...
 
 
 def _finite(name: str, x: ArrayLike, shapes: str, ndim: tuple[int, ...]) -> Array:
@@ -47,7 +50,7 @@ def _finite(name: str, x: ArrayLike, shapes: str, ndim: tuple[int, ...]) -> Arra
     return a
 
 
-def _semidefinite(name: str, x: ArrayLike, *, definite: bool = False) -> Array:
+def semidefinite(name: str, x: ArrayLike, *, definite: bool = False) -> Array:
     """A symmetric positive (semi)definite matrix, or the vector of eigenvalues of a diagonal one."""
     a = _finite(name, x, "(d, d) or (d,)", (1, 2))
     if a.ndim == 2:
@@ -73,8 +76,15 @@ def _matrix(a: Array) -> Array:
     return np.diag(a) if a.ndim == 1 else a
 
 
-def _apply(a: Array, x: Array) -> Array:
-    return x * a if a.ndim == 1 else x @ a
+def apply_symmetric(a: Array, x: Array) -> Array:
+    """Product of a symmetric matrix (d, d), or a diagonal (d,), with every point of x (..., d)."""
+    return x * a if a.ndim == 1 else _product(a, x)
+
+
+def _product(a: Array, x: Array) -> Array:
+    # One matrix-vector product a point: as rows of one matrix product, a point's last digits would depend
+    # on how many others are computed with it.
+    return (a @ x[..., None])[..., 0]
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,12 +103,12 @@ class _Curved:
         """Excess objective at points (..., d), shape (...)."""
         h, target = self._form()
         error = w - target
-        return 0.5 * np.einsum("...i,...i->...", error, _apply(h, error))
+        return 0.5 * np.einsum("...i,...i->...", error, apply_symmetric(h, error))
 
     def gradient(self, w: Array) -> Array:
         """Gradient at points (..., d), same shape."""
         h, target = self._form()
-        return _apply(h, w - target)
+        return apply_symmetric(h, w - target)
 
     def hessian(self, w: Array | None = None) -> Array:
         """Hessian matrix (d, d), the same at every point."""
@@ -139,22 +149,22 @@ class Quadratic(_Curved):
     1.5
     """
 
-    H: ArrayLike
-    minimizer: ArrayLike | None = None  # type: ignore[assignment]
-    noise_covariance: ArrayLike | None = None
+    H: Stored
+    minimizer: Stored = None
+    noise_covariance: Stored = None
 
     def __post_init__(self) -> None:
-        h = _semidefinite("H", self.H)
+        h = semidefinite("H", self.H)
         object.__setattr__(self, "H", h)
         object.__setattr__(self, "minimizer", _point("minimizer", self.minimizer, len(h)))
         if self.noise_covariance is not None:
-            c = _semidefinite("noise_covariance", self.noise_covariance)
+            c = semidefinite("noise_covariance", self.noise_covariance)
             if len(c) != len(h):
                 raise ValueError(f"noise_covariance has shape {c.shape}; allowed is ({len(h)},) or {(len(h),) * 2}")
             object.__setattr__(self, "noise_covariance", c)
 
     def _form(self) -> tuple[Array, Array]:
-        return self.H, self.minimizer  # type: ignore[return-value]
+        return self.H, self.minimizer
 
     def __repr__(self) -> str:
         noise = "without noise" if self.noise_covariance is None else "with additive noise"
@@ -192,25 +202,25 @@ class StreamingLeastSquares(_Curved):
     [[1.0, 0.0], [0.0, 0.5]]
     """
 
-    covariance: ArrayLike
+    covariance: Stored
     noise_variance: float = 0.0
-    minimizer: ArrayLike | None = None  # type: ignore[assignment]
-    heteroscedastic: ArrayLike | None = None
+    minimizer: Stored = None
+    heteroscedastic: Stored = None
 
     def __post_init__(self) -> None:
-        h = _semidefinite("covariance", self.covariance)
+        h = semidefinite("covariance", self.covariance)
         if not (np.isfinite(self.noise_variance) and self.noise_variance >= 0):
             raise ValueError(f"noise_variance={self.noise_variance} must be finite and not negative")
         object.__setattr__(self, "covariance", h)
         object.__setattr__(self, "minimizer", _point("minimizer", self.minimizer, len(h)))
         if self.heteroscedastic is not None:
             v = _point("heteroscedastic", self.heteroscedastic, len(h))
-            if v @ _apply(h, v) <= 0:
+            if v @ apply_symmetric(h, v) <= 0:
                 raise ValueError("heteroscedastic has no length in the metric of the covariance; it must be a direction")
             object.__setattr__(self, "heteroscedastic", v)
 
     def _form(self) -> tuple[Array, Array]:
-        return self.covariance, self.minimizer  # type: ignore[return-value]
+        return self.covariance, self.minimizer
 
     @cached_property
     def root(self) -> Array:
@@ -233,7 +243,7 @@ class StreamingLeastSquares(_Curved):
         if self.heteroscedastic is None:
             return sigma * z
         v = self.heteroscedastic
-        return sigma * z * (x @ v) / np.sqrt(v @ _apply(self.covariance, v))  # type: ignore[arg-type]
+        return sigma * z * (x @ v) / np.sqrt(v @ apply_symmetric(self.covariance, v))
 
     def __repr__(self) -> str:
         kind = "" if self.heteroscedastic is None else ", misspecified"
@@ -261,8 +271,8 @@ class LeastSquares:
     [1.0, 1.0]
     """
 
-    X: ArrayLike
-    y: ArrayLike
+    X: Stored
+    y: Stored
     kind = "least_squares"
 
     def __post_init__(self) -> None:
@@ -271,12 +281,12 @@ class LeastSquares:
     @property
     def n(self) -> int:
         """Number of samples."""
-        return len(self.X)  # type: ignore[arg-type]
+        return len(self.X)
 
     @property
     def dimension(self) -> int:
         """Number of parameters d."""
-        return self.X.shape[1]  # type: ignore[union-attr]
+        return self.X.shape[1]
 
     @cached_property
     def minimizer(self) -> Array:
@@ -285,25 +295,25 @@ class LeastSquares:
 
     def value(self, w: Array) -> Array:
         """Objective at points (..., d), shape (...); includes the residual at the minimiser."""
-        return 0.5 * np.mean((w @ self.X.T - self.y) ** 2, axis=-1)  # type: ignore[union-attr]
+        return 0.5 * np.mean((_product(self.X, w) - self.y) ** 2, axis=-1)
 
     def gradient(self, w: Array) -> Array:
         """Full gradient at points (..., d)."""
-        return (w @ self.X.T - self.y) @ self.X / self.n  # type: ignore[union-attr]
+        return _product(self.X.T, _product(self.X, w) - self.y) / self.n
 
     def hessian(self, w: Array | None = None) -> Array:
         """Hessian (d, d), $X^\\top X/n$."""
-        return self.X.T @ self.X / self.n  # type: ignore[union-attr]
+        return self.X.T @ self.X / self.n
 
     def batch_gradient(self, w: Array, indices: NDArray[np.integer]) -> Array:
         """Mean gradient of the samples `indices` (R, B) at points (..., R, d)."""
-        x = self.X[indices]  # type: ignore[index]
-        residual = np.einsum("rbi,...ri->...rb", x, w) - self.y[indices]  # type: ignore[index]
+        x = self.X[indices]
+        residual = np.einsum("rbi,...ri->...rb", x, w) - self.y[indices]
         return np.einsum("rbi,...rb->...ri", x, residual) / indices.shape[-1]
 
     def gradient_noise(self) -> Array:
         """Covariance (d, d) of one uniformly drawn sample's gradient at the minimiser."""
-        g = self.X * (self.X @ self.minimizer - self.y)[:, None]  # type: ignore[operator]
+        g = self.X * (self.X @ self.minimizer - self.y)[:, None]
         return g.T @ g / self.n
 
     def __repr__(self) -> str:
@@ -334,8 +344,8 @@ class Logistic:
     0.693147
     """
 
-    X: ArrayLike
-    y: ArrayLike
+    X: Stored
+    y: Stored
     l2: float = 0.0
     kind: str = field(default="logistic", init=False, repr=False)
 
@@ -349,12 +359,12 @@ class Logistic:
     @property
     def n(self) -> int:
         """Number of samples."""
-        return len(self.X)  # type: ignore[arg-type]
+        return len(self.X)
 
     @property
     def dimension(self) -> int:
         """Number of parameters d."""
-        return self.X.shape[1]  # type: ignore[union-attr]
+        return self.X.shape[1]
 
     @cached_property
     def minimizer(self) -> Array:
@@ -362,24 +372,30 @@ class Logistic:
 
         Raises `ValueError` when there is none (separable data without ridge).
         """
+        if self.l2 == 0 and self._separable():
+            raise ValueError("l2=0 leaves these data without a minimiser, they are separable; allowed is l2 > 0")
         w = np.zeros(self.dimension)
-        for _ in range(100):
+        for _ in range(200):
             gradient = self.gradient(w)
             if np.linalg.norm(gradient) < 1e-12:
-                return w
-            step = np.linalg.lstsq(self.hessian(w), gradient, rcond=None)[0]
-            size = 1.0
+                break
+            step, size = np.linalg.lstsq(self.hessian(w), gradient, rcond=None)[0], 1.0
             while self.value(w - size * step) > self.value(w) and size > 1e-8:
                 size /= 2
             w = w - size * step
-            if np.linalg.norm(w) > 1e6:
-                break
-        if np.linalg.norm(self.gradient(w)) < 1e-10:
-            return w  # rounding keeps the last digits from settling
-        raise ValueError("Logistic has no minimiser here: the data are separable; give l2 > 0")
+        return w
+
+    def _separable(self) -> bool:
+        """Whether some direction gives no sample a negative margin and one a positive."""
+        from scipy.optimize import linprog
+
+        signed = self.X * self.y[:, None]
+        best = linprog(-signed.sum(axis=0), A_ub=np.vstack([-signed, signed]),
+                       b_ub=np.r_[np.zeros(self.n), np.ones(self.n)], bounds=(None, None))
+        return -best.fun > 1e-9
 
     def _margin(self, w: Array) -> Array:
-        return (w @ self.X.T) * self.y  # type: ignore[union-attr,operator]
+        return _product(self.X, w) * self.y
 
     def value(self, w: Array) -> Array:
         """Objective at points (..., d), shape (...)."""
@@ -387,23 +403,23 @@ class Logistic:
 
     def gradient(self, w: Array) -> Array:
         """Full gradient at points (..., d)."""
-        return -(self.y * _sigmoid(-self._margin(w))) @ self.X / self.n + self.l2 * w  # type: ignore[operator]
+        return -_product(self.X.T, self.y * _sigmoid(-self._margin(w))) / self.n + self.l2 * w
 
     def hessian(self, w: Array) -> Array:
         """Hessian (d, d) at one point (d,)."""
         p = _sigmoid(self._margin(w))
-        return (self.X.T * (p * (1 - p))) @ self.X / self.n + self.l2 * np.eye(self.dimension)  # type: ignore[union-attr]
+        return (self.X.T * (p * (1 - p))) @ self.X / self.n + self.l2 * np.eye(self.dimension)
 
     def batch_gradient(self, w: Array, indices: NDArray[np.integer]) -> Array:
         """Mean gradient of the samples `indices` (R, B) at points (..., R, d)."""
-        x, y = self.X[indices], self.y[indices]  # type: ignore[index]
+        x, y = self.X[indices], self.y[indices]
         weight = -y * _sigmoid(-y * np.einsum("rbi,...ri->...rb", x, w))
         return np.einsum("rbi,...rb->...ri", x, weight) / indices.shape[-1] + self.l2 * w
 
     def gradient_noise(self) -> Array:
         """Covariance (d, d) of one uniformly drawn sample's gradient at the minimiser."""
         w = self.minimizer
-        g = -(self.y * _sigmoid(-self._margin(w)))[:, None] * self.X + self.l2 * w  # type: ignore[operator]
+        g = -(self.y * _sigmoid(-self._margin(w)))[:, None] * self.X + self.l2 * w
         return g.T @ g / self.n
 
     def __repr__(self) -> str:

@@ -194,7 +194,7 @@ def _assemble(problem: Any, rule: Rule, batch_size: Any, order: str, seed: Any, 
               times: NDArray, values: NDArray, final: NDArray, diverged: NDArray, points: NDArray | None) -> Trajectories:
     """Put the parts together; single settings lose their axis. `values` comes as (L?, B, K, R)."""
     axes: list[tuple[str, tuple[float, ...]]] = []
-    rates = getattr(rule, "learning_rate", 1.0)
+    rates: Any = getattr(rule, "learning_rate", 1.0)
     if np.ndim(rates):
         axes.append(("learning_rate", tuple(rates)))
     if np.ndim(batch_size):

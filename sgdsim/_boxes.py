@@ -1,0 +1,107 @@
+"""The pieces of a claim's box, as HTML and as text; pure functions of the claim and its outcomes."""
+
+from __future__ import annotations
+
+import html
+import inspect
+
+from sgdsim._markup import number, plain, to_html
+from sgdsim.ledger import Claim, Outcome
+
+__all__ = ["SIGNS", "badge", "box_html", "box_text", "evidence_words", "link"]
+
+#: Sign beside each word, so that nothing hangs on colour.
+SIGNS = {"holds": "✓", "holds with a caveat": "≈", "not reproduced": "✗", "open": "○",
+         "refuted": "✗", "undecided": "?"}
+RELATIONS = {"identity": "=", "equal": "", "at most": "≤ ", "at least": "≥ ", "slope": "exponent ", "contrast": ""}
+#: Only for plain notebooks; the book has its own style sheet and drops this.
+STYLE = """<style data-claim-style>
+.claim-box{border:1px solid;border-left-width:5px;border-radius:4px;padding:.4em 1em;margin:1em 0;max-width:50em}
+.claim-box table{width:100%}.claim-box td,.claim-box th{text-align:left!important;vertical-align:top}
+.claim-head{font-weight:600}.claim-verdict{float:right}.claim-small{opacity:.8;font-size:.9em}
+</style>"""
+
+
+def link(claim: Claim) -> str:
+    """Number and title of a claim; the book fills in where they lead."""
+    number_place = f'<span data-claim-number="{claim.id}"></span>'
+    return f'{number_place} <a data-claim-link="{claim.id}">{html.escape(claim.title)}</a>'
+
+
+def _aside(outcomes: list[Outcome]) -> str:
+    """Open, undecided and unexpected checks stand beside the verdict; they do not change it."""
+    marks = [f"{o.kind} {o.outcome}" for o in outcomes if o.outcome in ("open", "undecided")]
+    marks += [f"{o.kind}: unexpected" for o in outcomes if not o.as_expected]
+    return "; ".join(dict.fromkeys(marks))
+
+
+def badge(word: str, outcomes: list[Outcome]) -> str:
+    """The verdict with its sign, and what is still open beside it."""
+    aside = _aside(outcomes)
+    words = word + (f"; {aside}" if aside and word != "open" else "")
+    return f'<span class="claim-verdict verdict-{word.replace(" ", "-")}">{SIGNS[word]} {html.escape(words)}</span>'
+
+
+def _sides(outcome: Outcome) -> tuple[str, str, str]:
+    """Claimed, computed with its interval, and n, in words."""
+    e = outcome.evidence
+    if e is None:
+        return "", "", ""
+    claimed = RELATIONS.get(e.relation, "") + number(e.claimed)
+    if e.band and e.relation in ("equal", "slope") and not isinstance(e.claimed, str):
+        claimed += f" ± {number((e.band[1] - e.band[0]) / 2, 2)}"
+    computed = number(e.computed)
+    if e.interval:
+        computed += f" [{number(e.interval[0])}, {number(e.interval[1])}]"
+    return claimed, computed, number(e.n)
+
+
+def evidence_words(outcome: Outcome) -> str:
+    """Both sides of a check in a sentence."""
+    claimed, computed, n = _sides(outcome)
+    return f"computed {html.escape(computed)}, claimed {html.escape(claimed)}" + (f" (n = {n})" if n else "")
+
+
+def _row(outcome: Outcome) -> str:
+    e = outcome.evidence
+    claimed, computed, n = (html.escape(x) for x in _sides(outcome))
+    if e is not None and (e.relation == "identity" or isinstance(e.computed, str) and e.relation != "contrast"):
+        claimed, computed = (f"<code>{x}</code>" if x else "" for x in (claimed, computed))
+    note = e.note if e is not None else outcome.reason
+    what = f"<strong>{outcome.kind}</strong>: {html.escape(outcome.title)}"
+    what += f' <span class="claim-small">({html.escape(note)})</span>' if note else ""
+    found = f"{SIGNS[outcome.outcome]} {outcome.outcome}"
+    found += "" if outcome.outcome in ("open", outcome.expected) else " (not as expected)"
+    found += ", as expected" if outcome.outcome == outcome.expected != "holds" else ""
+    cells = zip(("check", "claimed", "computed", "n", "outcome"), (what, claimed, computed, n, found), strict=True)
+    return "<tr>" + "".join(f'<td data-label="{label}">{cell}</td>' for label, cell in cells) + "</tr>"
+
+
+def box_html(claim: Claim, outcomes: list[Outcome], word: str) -> str:
+    """The box for a page."""
+    heads = "".join(f'<th scope="col">{x}</th>' for x in ("check", "claimed", "computed [99.9 % interval]", "n", "outcome"))
+    code = "\n\n".join(inspect.getsource(check.function).rstrip() for check in claim.checks)
+    source = claim.source + (" *Reconstructed here, not quoted.*" if claim.reconstructed else "")
+    caveat = f'<div class="claim-caveat"><strong>Caveat.</strong> {to_html(claim.caveat)}</div>' if claim.caveat else ""
+    return f"""{STYLE}<div class="claim-box tex2jax_process verdict-{word.replace(" ", "-")}" id="claim-{claim.id}" data-claim="{claim.id}">
+<div class="claim-head"><span data-claim-number="{claim.id}">Claim</span> <span class="claim-title">{html.escape(claim.title)}</span> {badge(word, outcomes)}</div>
+<div class="claim-statement">{to_html(claim.statement)}</div>
+<table class="claim-evidence"><thead><tr>{heads}</tr></thead><tbody>{"".join(map(_row, outcomes))}</tbody></table>
+{caveat}<div class="claim-source claim-small"><strong>Source.</strong> {to_html(source)}</div>
+<details class="claim-code"><summary>Code of the checks</summary><pre><code>{html.escape(code)}</code></pre></details>
+</div>"""
+
+
+def box_text(claim: Claim, outcomes: list[Outcome], word: str) -> str:
+    """The box for a terminal."""
+    aside = _aside(outcomes)
+    lines = [f"Claim {claim.id}: {claim.title}   [{SIGNS[word]} {word}{'; ' + aside if aside and word != 'open' else ''}]",
+             "  " + plain(claim.statement)]
+    for o in outcomes:
+        claimed, computed, n = _sides(o)
+        told = f"claimed {claimed}; computed {computed}" + (f"; n = {n}" if n else "") if o.evidence else o.reason
+        lines.append(f"  {SIGNS[o.outcome]} {o.kind}, {o.title}: {told}; {o.outcome}")
+    if claim.caveat:
+        lines.append("  Caveat. " + plain(claim.caveat))
+    lines.append("  Source. " + plain(claim.source) + (" (reconstructed here)" if claim.reconstructed else ""))
+    return "\n".join(lines)
