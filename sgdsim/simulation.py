@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from sgdsim.fast_paths import choose
+from sgdsim.fast_paths import Request, choose
 from sgdsim.oracles import Oracle, as_oracle
 from sgdsim.random_streams import Stream
 from sgdsim.rules import Rule
@@ -124,7 +124,8 @@ def simulate(problem: Any, rule: Rule, *, steps: int, seed: int | np.random.Seed
         points = np.stack([part[3][..., :made, :, :] for part in parts], -4) if keep_points else None
     else:
         name, run = path
-        values, final, diverged = run(start, times, seed, replicas, real)
+        show = _show_fraction if progress else None
+        values, final, diverged = run(Request(start, times, seed, replicas, real, show))
         points = None
     return _assemble(problem, rule, batch_size, order, seed, name, real, times, values, final, diverged, points)
 
@@ -180,6 +181,10 @@ def _reference(oracle: Oracle, rule: Rule, start: NDArray, times: NDArray, seed:
                 if not np.abs(w).max() < 1e10:  # rarely: only then is the objective worth a look
                     diverged = np.where((diverged < 0) & ~(problem.value(w) <= DIVERGED), t + 1, diverged)
     return np.stack(values, -2), rule.report(w, state), diverged, np.stack(points, -3) if points else w
+
+
+def _show_fraction(done: float) -> None:
+    print(f"\r{done:4.0%}", end="\n" if done >= 1 else "", flush=True)
 
 
 @contextmanager

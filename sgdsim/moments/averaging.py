@@ -12,7 +12,7 @@ import numpy as np
 from sgdsim.formula import formula
 from sgdsim.moments._inputs import as_number, as_steps, eigenbasis, rotated
 from sgdsim.moments._series import geometric_sums, pair_gaps
-from sgdsim.moments.least_squares import least_squares_stationary
+from sgdsim.moments.least_squares_limits import least_squares_stationary
 from sgdsim.moments.quadratic import Moments, sgd_moments
 from sgdsim.moments.stationary import stationary_covariance
 

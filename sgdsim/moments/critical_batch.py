@@ -133,7 +133,7 @@ def noise_scale(
 
     Examples
     --------
-    >>> noise_scale(4.0 + 12.0 / 2, 4.0 + 12.0 / 6, 2, 6)  # |G|^2 = 4, tr Sigma = 12
+    >>> noise_scale(4.0 + 12.0 / 2, 4.0 + 12.0 / 4, 2, 4)  # |G|^2 = 4, tr Sigma = 12
     NoiseScale(squared_gradient=4.0, noise_trace=12.0, batch_size=3.0)
     """
     small = float(as_positive(squared_norms_small, "squared_norms_small", zero=True).mean())

@@ -105,7 +105,7 @@ def decayed_moments(
     --------
     >>> mean, variance = decayed_moments([1.0], 1.0, 1.0, 1.0, [1, 10, 1000], mean0=1.0)
     >>> variance[:, 0]  # with c lambda = 1 and t0 = 1 this is the mean of t samples
-    array([1.   , 0.1  , 0.001])
+    array([1.e+00, 1.e-01, 1.e-03])
     """
     lam = as_spectrum(eigenvalues, zero=True)
     c, t0 = as_number(scale, "scale"), as_number(offset, "offset")

@@ -1,0 +1,180 @@
+"""What all fused loops share: the grid of a sweep, blocks of 16 replicas, threads, progress, interruption."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from sgdsim.kernels.normals import LANES
+from sgdsim.random_streams import Stream
+
+Schedule = Callable[[NDArray], ArrayLike]
+_WORK_OF_A_CALL = 2e7  # coordinate updates between two looks at the interrupt flag, some 20 ms
+
+
+class Paths(NamedTuple):
+    """Result of a fused loop over batch sizes (B), learning rates (L) and replicas (R)."""
+
+    values: NDArray  # (B, L, K, R) objective at the recorded steps, inf from the step of divergence on
+    final: NDArray  # (B, L, R, d) last iterate, or the one at which divergence was seen
+    diverged: NDArray[np.int64]  # (B, L, R) first step whose objective is not at most the threshold, or -1
+
+
+@dataclass(frozen=True)
+class Job:
+    """A checked request: cells of the grid in rows, batch sizes slowest."""
+
+    start: NDArray  # (R, d)
+    learning_rates: NDArray  # (L,)
+    batch_sizes: NDArray[np.int64]  # (B,)
+    record_steps: NDArray[np.int64]  # (K,)
+    stream: Stream
+    dtype: np.dtype
+    threshold: float
+
+    @property
+    def rates(self) -> NDArray:
+        """Learning rate of each cell, (C,)."""
+        return np.tile(self.learning_rates, len(self.batch_sizes)).astype(self.dtype)
+
+    @property
+    def batches(self) -> NDArray[np.int64]:
+        """Batch size of each cell, (C,)."""
+        return np.repeat(self.batch_sizes, len(self.learning_rates))
+
+
+@dataclass(frozen=True)
+class Block:
+    """Sixteen replicas of a job, one to a lane; arrays that the kernels change in place."""
+
+    key0: np.uint32
+    key1: NDArray[np.uint32]  # (LANES,)
+    state: NDArray  # (C, d, LANES)
+    velocity: NDArray  # (C, d, LANES)
+    values: NDArray  # (C, K, LANES)
+    diverged: NDArray[np.int64]  # (C, LANES)
+    last: NDArray  # (C, d, LANES) state at divergence; from there on the lane runs idle, from 0
+
+
+def make_job(start: ArrayLike, learning_rates: ArrayLike, batch_sizes: ArrayLike, record_steps: ArrayLike,
+             stream: Stream, dtype: DTypeLike, threshold: float, dimension: int) -> Job:
+    """Check and complete a request; raises ValueError naming what is wrong."""
+    rates = np.atleast_1d(np.asarray(learning_rates, dtype=float))
+    batches = np.atleast_1d(np.asarray(batch_sizes))
+    records = np.atleast_1d(np.asarray(record_steps))
+    points = np.asarray(start, dtype=float)
+    kind = np.dtype(dtype)
+    if rates.ndim != 1 or not np.all(np.isfinite(rates) & (rates >= 0)):
+        raise ValueError(f"learning_rates is {learning_rates}; allowed are finite numbers, 0 or above")
+    if batches.ndim != 1 or not np.issubdtype(batches.dtype, np.integer) or not np.all(batches >= 1):
+        raise ValueError(f"batch_sizes is {batch_sizes}; allowed are integers, 1 or above")
+    if records.ndim != 1 or not np.issubdtype(records.dtype, np.integer) or not records.size:
+        raise ValueError(f"record_steps is {record_steps}; allowed is a list of one or more integers")
+    if records[0] < 0 or np.any(np.diff(records) <= 0):
+        raise ValueError(f"record_steps is {record_steps}; allowed are increasing steps from 0")
+    if points.shape not in ((dimension,), (len(stream), dimension)) or not np.all(np.isfinite(points)):
+        raise ValueError(f"start has shape {points.shape} and must be finite and of shape ({dimension},) "
+                         f"or ({len(stream)}, {dimension})")
+    if kind not in (np.float32, np.float64):
+        raise ValueError(f"dtype is {kind}; allowed are float32 and float64")
+    points = np.broadcast_to(points, (len(stream), dimension))
+    return Job(points, rates, batches.astype(np.int64), records.astype(np.int64), stream, kind, float(threshold))
+
+
+def integrate(job: Job, advance: Callable[[Block, int, int], None], values_at_start: NDArray, steps: int,
+              threads: int | None, progress: Callable[[float], None] | None, momentum: bool = False) -> Paths:
+    """Take every replica from step 0 to `steps` by calls of advance(block, first, last).
+
+    values_at_start (R,) are the objectives of the start; the blocks of 16 replicas are shared among threads.
+    """
+    cells, records = len(job.rates), len(job.record_steps)
+    replicas, dimension = job.start.shape
+    values = np.empty((cells, records, replicas), job.dtype)
+    final = np.empty((cells, replicas, dimension), job.dtype)
+    diverged = np.empty((cells, replicas), np.int64)
+    per_call = max(1, int(_WORK_OF_A_CALL / (LANES * dimension * (1 + cells))))
+    blocks = [slice(first, min(first + LANES, replicas)) for first in range(0, replicas, LANES)]
+
+    def work(rows: slice, tick: Callable[[float], None]) -> None:
+        block, used = _load(job, rows, momentum), rows.stop - rows.start
+        for first in range(0, steps, per_call):
+            last = min(first + per_call, steps)
+            advance(block, first, last)
+            tick((last - first) / steps / len(blocks))
+        values[..., rows] = block.values[..., :used]
+        ends = np.where(block.diverged[:, None] >= 0, block.last, block.state)
+        final[:, rows] = ends[..., :used].transpose(0, 2, 1)
+        diverged[:, rows] = block.diverged[..., :used]
+
+    _share(work, blocks, threads, progress)
+    if job.record_steps[0] == 0:
+        values[:, 0] = values_at_start
+    grid = (len(job.batch_sizes), len(job.learning_rates))
+    return Paths(values.reshape(*grid, records, replicas), final.reshape(*grid, replicas, dimension),
+                 diverged.reshape(*grid, replicas))
+
+
+def factors_of(schedule: Schedule | ArrayLike | None, first: int, last: int, dtype: np.dtype) -> NDArray:
+    """Learning-rate factors of the steps first, ..., last - 1."""
+    if schedule is None:
+        return np.ones(last - first, dtype)
+    if callable(schedule):
+        factors = np.broadcast_to(schedule(np.arange(first, last)), (last - first,))
+    else:
+        factors = np.asarray(schedule, dtype=float)[first:last]
+    if len(factors) < last - first or not np.all(np.isfinite(factors)):
+        raise ValueError(f"factors for steps {first} to {last - 1} are {factors}; allowed is one finite number a step")
+    return np.ascontiguousarray(factors, dtype)
+
+
+def default_threads() -> int:
+    """Number of processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _load(job: Job, rows: slice, momentum: bool) -> Block:
+    # Lanes without a replica repeat the last one: they must not diverge on their own account.
+    replicas = np.minimum(np.arange(rows.start, rows.start + LANES), rows.stop - 1)
+    key0, key1 = job.stream.key
+    cells, dimension = len(job.rates), job.start.shape[1]
+    state = np.repeat(job.start[replicas].T[None].astype(job.dtype), cells, axis=0)
+    return Block(key0, key1[replicas], state, np.zeros_like(state if momentum else state[:, :0]),
+                 np.empty((cells, len(job.record_steps), LANES), job.dtype), np.full((cells, LANES), -1),
+                 np.zeros_like(state))
+
+
+def _share(work: Callable, blocks: list[slice], threads: int | None, progress: Callable[[float], None] | None) -> None:
+    """Run `work` on all blocks; an exception, Ctrl-C included, stops the others at their next tick."""
+    lock, stopped, done = threading.Lock(), threading.Event(), 0.0
+
+    def tick(weight: float) -> None:
+        nonlocal done
+        if stopped.is_set():
+            raise InterruptedError("stopped, because another block failed or was interrupted")
+        with lock:
+            done += weight
+            if progress is not None:
+                progress(min(done, 1.0))
+
+    threads = min(threads or default_threads(), len(blocks))
+    if threads == 1:
+        for block in blocks:
+            work(block, tick)
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        futures = [pool.submit(work, block, tick) for block in blocks]
+        try:
+            for future in futures:
+                future.result()
+        except BaseException:
+            stopped.set()
+            for future in futures:
+                future.cancel()
+            raise
