@@ -13,7 +13,8 @@ __all__ = ["SIGNS", "badge", "box_html", "box_text", "evidence_words", "link"]
 #: Sign beside each word, so that nothing hangs on colour.
 SIGNS = {"holds": "✓", "holds with a caveat": "≈", "not reproduced": "✗", "open": "○",
          "refuted": "✗", "undecided": "?"}
-RELATIONS = {"identity": "=", "equal": "", "at most": "≤ ", "at least": "≥ ", "slope": "exponent ", "contrast": ""}
+_DIFFERENCE = {"holds": "difference reduces to 0", "refuted": "difference is not 0", "undecided": "difference not reduced"}
+RELATIONS = {"identity": "", "equal": "", "at most": "≤ ", "at least": "≥ ", "slope": "exponent ", "contrast": ""}
 #: Only for plain notebooks; the book has its own style sheet and drops this.
 STYLE = """<style data-claim-style>
 .claim-box{border:1px solid;border-left-width:5px;border-radius:4px;padding:.4em 1em;margin:1em 0;max-width:50em}
@@ -65,8 +66,9 @@ def evidence_words(outcome: Outcome) -> str:
 def _row(outcome: Outcome) -> str:
     e = outcome.evidence
     claimed, computed, n = (html.escape(x) for x in _sides(outcome))
-    if e is not None and (e.relation == "identity" or isinstance(e.computed, str) and e.relation != "contrast"):
-        claimed, computed = (f"<code>{x}</code>" if x else "" for x in (claimed, computed))
+    if e is not None and e.relation == "identity":
+        claimed = f"<details><summary>an identity</summary><code>{claimed}</code></details>"
+        computed = f"<details><summary>{_DIFFERENCE[outcome.outcome]}</summary><code>{computed}</code></details>"
     note = e.note if e is not None else outcome.reason
     what = f"<strong>{outcome.kind}</strong>: {html.escape(outcome.title)}"
     what += f' <span class="claim-small">({html.escape(note)})</span>' if note else ""
@@ -99,6 +101,8 @@ def box_text(claim: Claim, outcomes: list[Outcome], word: str) -> str:
              "  " + plain(claim.statement)]
     for o in outcomes:
         claimed, computed, n = _sides(o)
+        if o.evidence and o.evidence.relation == "identity":
+            claimed, computed = "an identity", _DIFFERENCE[o.outcome]
         told = f"claimed {claimed}; computed {computed}" + (f"; n = {n}" if n else "") if o.evidence else o.reason
         lines.append(f"  {SIGNS[o.outcome]} {o.kind}, {o.title}: {told}; {o.outcome}")
     if claim.caveat:

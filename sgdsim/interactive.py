@@ -15,7 +15,7 @@ from sgdsim.show import Page
 
 __all__ = ["slider_plot"]
 
-WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 640, 360, 62, 12, 10, 46
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 640, 390, 72, 14, 34, 52
 COLOURS = ("#2f7fd1", "#d9641a", "#2c9a4f", "#a35fd0")          # legible on white and on near-black
 DASHES = ("", "7 4", "2 4", "9 3 2 3")
 SCRIPT = """<script>(()=>{const b=document.getElementById("ID"),d=JSON.parse(b.querySelector("[data-curves]").textContent),
@@ -73,7 +73,7 @@ def slider_plot(x: Any, curves: Mapping[Any, Mapping[str, Any]], *, xlabel: str,
     name = "slider-" + hashlib.sha256((data + alt).encode()).hexdigest()[:10]
     middle = len(frames) // 2
     box = f"""<div class="slider-plot" id="{name}" style="max-width:44em">
-<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{html.escape(alt)}" style="width:100%;height:auto;overflow:visible" font-size="13" fill="currentColor">
+<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{html.escape(alt)}" style="width:100%;height:auto;overflow:visible" font-size="15" fill="currentColor">
 {_frame(xs, ys, xlabel, ylabel)}
 <clipPath id="{name}-clip"><rect x="{LEFT}" y="{TOP}" width="{WIDTH - LEFT - RIGHT}" height="{HEIGHT - TOP - BOTTOM}"/></clipPath>
 <g fill="none" stroke-width="2.2" clip-path="url(#{name}-clip)">{_curves(frames[middle]["paths"])}</g>{_legend(names)}</svg>
@@ -150,17 +150,20 @@ def _curves(paths: Sequence[str]) -> str:
 
 
 def _legend(names: Sequence[str]) -> str:
-    x, y = WIDTH - RIGHT - 170, TOP + 14
-    return "".join(f'<line x1="{x}" x2="{x + 30}" y1="{y + 18 * i}" y2="{y + 18 * i}" stroke="{COLOURS[i]}" stroke-width="2.2" '
-                   f'stroke-dasharray="{DASHES[i]}"/><text x="{x + 38}" y="{y + 18 * i + 4}">{html.escape(name)}</text>'
-                   for i, name in enumerate(names))
+    """Above the axes, where no curve can run through it; the width of a letter is a guess."""
+    out, x = [], LEFT
+    for i, name in enumerate(names):
+        out.append(f'<line x1="{x}" x2="{x + 30}" y1="14" y2="14" stroke="{COLOURS[i]}" stroke-width="2.2" '
+                   f'stroke-dasharray="{DASHES[i]}"/><text x="{x + 37}" y="18">{html.escape(name)}</text>')
+        x += 66 + 8 * len(name)
+    return "".join(out)
 
 
 def _frame(xs: _Axis, ys: _Axis, xlabel: str, ylabel: str) -> str:
     bottom = HEIGHT - BOTTOM
     lines = [f'<path d="M{LEFT} {TOP}V{bottom}H{WIDTH - RIGHT}" fill="none" stroke="currentColor"/>']
     lines += [f'<line x1="{p:.1f}" x2="{p:.1f}" y1="{bottom}" y2="{bottom + 5}" stroke="currentColor"/>'
-              f'<text x="{p:.1f}" y="{bottom + 19}" text-anchor="middle">{t}</text>' for p, t in xs.ticks()]
+              f'<text x="{p:.1f}" y="{bottom + 21}" text-anchor="middle">{t}</text>' for p, t in xs.ticks()]
     lines += [f'<line x1="{LEFT - 5}" x2="{WIDTH - RIGHT}" y1="{p:.1f}" y2="{p:.1f}" stroke="currentColor" stroke-opacity=".18"/>'
               f'<text x="{LEFT - 9}" y="{p + 4:.1f}" text-anchor="end">{t}</text>' for p, t in ys.ticks()]
     middle = (TOP + bottom) / 2

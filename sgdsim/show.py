@@ -66,7 +66,7 @@ def glue(name: str, value: Any, display: bool = False) -> None:
     Parameters
     ----------
     name : str
-        Name for the roles {glue:text} and {glue:figure}.
+        Name by which prose, through MyST's glue roles, uses the value.
     value : object
         NumPy scalars become Python numbers, so that formats such as `:.3f` apply.
     display : bool

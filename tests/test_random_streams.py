@@ -40,6 +40,12 @@ def test_a_draw_depends_on_its_position_alone(count, offset):
         assert np.array_equal(draw(3, count, offset=offset), whole[:, offset:offset + count])
 
 
+def test_several_steps_are_single_steps():
+    stream, steps = Stream(2, "noise", 5), np.array([4, 9, 4])
+    for draw in (stream.words, stream.normals, stream.uniforms, stream.permutation):
+        assert np.array_equal(draw(steps, 7), np.stack([draw(int(step), 7) for step in steps], axis=1))
+
+
 @pytest.mark.parametrize("rows", [slice(0, 1), slice(17, 18), slice(3, 60, 7), [5, 2]])
 def test_a_draw_depends_on_its_replica_alone(rows):
     stream = Stream(2, "noise", 400)

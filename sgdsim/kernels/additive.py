@@ -9,7 +9,7 @@ from numba import njit
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from sgdsim.kernels.driver import Block, Paths, Schedule, factors_of, integrate, make_job
-from sgdsim.kernels.normals import LANES, OPTIONS, fill_normals
+from sgdsim.kernels.normals import LANES, OPTIONS, SCREENED, fill_normals, paired
 from sgdsim.random_streams import Stream
 
 KINDS = ("sgd", "heavy_ball", "nesterov", "torch_nesterov")
@@ -61,12 +61,11 @@ def additive_quadratic(eigenvalues: ArrayLike, noise_scale: ArrayLike, start: Ar
     job = make_job(start, learning_rates, batch_sizes, record_steps, stream, dtype, divergence_threshold, len(modes))
     check_kind(kind, momentum)
     code = KINDS.index(kind)
-    curvature = modes.astype(job.dtype)
-    scale = (noise / np.sqrt(job.batches)[:, None]).astype(job.dtype)
-    beta, limit = job.dtype.type(momentum), job.dtype.type(2 * min(job.threshold, np.finfo(job.dtype).max / 2))
+    curvature, noise_scales = modes.astype(job.dtype), (1 / np.sqrt(job.batches)).astype(job.dtype)
+    beta, limit = job.dtype.type(momentum), job.limit
 
     def advance(block: Block, first: int, last: int) -> None:
-        _advance(block.key0, block.key1, first, last, curvature, scale, job.rates,
+        _advance(block.key0, block.key1, first, last, curvature, paired(noise), job.rates, noise_scales,
                  factors_of(factors, first, last, job.dtype), code, beta, job.record_steps,
                  np.searchsorted(job.record_steps, first, side="right"), limit, block.state, block.velocity,
                  block.values, block.diverged, block.last)
@@ -107,93 +106,97 @@ def momentum_weights(kind: str, rates: NDArray, momentum: float) -> tuple[ArrayL
 
 
 @njit(**OPTIONS)
-def judge(objective, cell, step, limit, state, velocity, last, diverged):
-    """Sum the four partial sums of the objective; where that is not at most the limit, set the lane aside."""
-    over = 0
-    for lane in range(LANES):
-        objective[0, lane] += objective[1, lane] + objective[2, lane] + objective[3, lane]
-        over += not objective[0, lane] <= limit
-    if over:
+def objective_of(cell, curvature, state, objective):
+    """Sum of h e^2, twice the objective, for each lane."""
+    objective[:] = 0
+    for i in range(len(curvature)):
         for lane in range(LANES):
-            if not objective[0, lane] <= limit:
-                for i in range(state.shape[1]):
-                    if diverged[cell, lane] < 0:
-                        last[cell, i, lane] = state[cell, i, lane]
-                    state[cell, i, lane] = 0
-                for i in range(velocity.shape[1]):
-                    velocity[cell, i, lane] = 0
-                if diverged[cell, lane] < 0:
-                    diverged[cell, lane] = step
+            objective[lane] += curvature[i] * state[cell, i, lane] * state[cell, i, lane]
+
+
+@njit(**OPTIONS)
+def set_aside(objective, cell, step, limit, state, velocity, last, diverged):
+    """Keep the last state of the lanes whose objective is not at most the limit, and let them run idle from 0."""
+    for lane in range(LANES):
+        if not objective[lane] <= limit:
+            if diverged[cell, lane] < 0:
+                diverged[cell, lane] = step
+                last[cell, :, lane] = state[cell, :, lane]
+            state[cell, :, lane] = 0
+            velocity[cell, :, lane] = 0
 
 
 @njit(**OPTIONS)
 def keep(objective, cell, record, values, diverged):
     """Record half the summed objective, infinity where the trajectory has diverged."""
     for lane in range(LANES):
-        values[cell, record, lane] = objective[0, lane] / 2 if diverged[cell, lane] < 0 else np.inf
+        values[cell, record, lane] = objective[lane] / 2 if diverged[cell, lane] < 0 else np.inf
 
 
-# The innermost loops touch at most four arrays, and everything else as scalars: with more, the compiler would not
-# check for overlaps and so not use the vector unit.
+# One long loop over modes and lanes, with few arrays, is what the compiler turns into vector code.  The returned
+# sum of squares over all lanes may be taken in any order: it only tells whether an objective is worth a look.
 
-@njit(**OPTIONS)
-def _descend(cell, noise, t, curvature, scale, rate, state, objective):
-    objective[:] = 0
-    for i in range(len(curvature)):
-        h, decay, kick = curvature[i], 1 - rate * curvature[i], rate * scale[cell, i]
-        partial = i & 3  # four partial sums: one alone would wait for its own last addition
-        for lane in range(state.shape[2]):
-            error = decay * state[cell, i, lane] - kick * noise[t, i, lane]
-            state[cell, i, lane] = error
-            objective[partial, lane] += h * error * error
+@njit(**SCREENED)
+def _descend(state, noise, curvature, rate, noise_rate):
+    size = 0 * rate
+    for k in range(len(state)):
+        error = state[k]
+        error -= rate * (curvature[k] * error) + noise_rate * noise[k]
+        state[k] = error
+        size += error * error
+    return size
 
 
-@njit(**OPTIONS)
-def _descend_with_momentum(cell, noise, t, curvature, scale, weights, beta, state, velocity, objective):
-    objective[:] = 0
-    push, gradient_weight, velocity_weight, ahead = weights
-    for i in range(len(curvature)):
-        h, s, partial = curvature[i], scale[cell, i], i & 3
-        for lane in range(LANES):
-            error, speed = state[cell, i, lane], velocity[cell, i, lane]
-            gradient = h * (error + ahead * speed) + s * noise[t, i, lane]
-            speed = beta * speed + push * gradient
-            error += gradient_weight * gradient + velocity_weight * speed
-            state[cell, i, lane] = error
-            velocity[cell, i, lane] = speed
-            objective[partial, lane] += h * error * error
+@njit(**SCREENED)
+def _descend_with_momentum(state, velocity, noise, curvature, noise_scale, weights):
+    push, gradient_weight, velocity_weight, ahead, beta = weights
+    size = 0 * push
+    for k in range(len(state)):
+        error, speed = state[k], velocity[k]
+        gradient = curvature[k] * (error + ahead * speed) + noise_scale * noise[k]
+        speed = beta * speed + push * gradient
+        error += gradient_weight * gradient + velocity_weight * speed
+        state[k] = error
+        velocity[k] = speed
+        size += error * error
+    return size
 
 
 @njit(**OPTIONS)
 def _weigh(code, rate, beta):
-    """`momentum_weights` in the precision of the state."""
+    """`momentum_weights` in the precision of the state, and beta."""
     zero = 0 * rate
     if code == 2:
-        return -rate, zero, zero + 1, beta
-    return zero + 1, -rate if code == 3 else zero, -rate * beta if code == 3 else -rate, zero
+        return -rate, zero, zero + 1, beta, beta
+    return zero + 1, -rate if code == 3 else zero, -rate * beta if code == 3 else -rate, zero, beta
 
 
 @njit(**OPTIONS)
-def _advance(key0, key1, first, last_step, curvature, scale, rates, factors, code, beta, record_steps, record, limit,
-             state, velocity, values, diverged, last):
-    pairs = (len(curvature) + 1) // 2
-    chunk = max(1, 128 // pairs)  # steps whose normals are drawn together
-    noise = np.empty((chunk, 2 * pairs, LANES), np.float32)
-    objective = np.empty((4, LANES), state.dtype)
+def _advance(key0, key1, first, last_step, curvature, scale, rates, noise_scales, factors, code, beta, record_steps,
+             record, limit, state, velocity, values, diverged, last):
+    cells, dimension, _ = state.shape
+    chunk = max(1, 256 // len(scale))  # steps whose normals are drawn together
+    noise = np.empty((chunk, len(scale), LANES), np.float32)
+    numbers, used = noise.reshape(chunk, -1), dimension * LANES
+    flat_state, flat_velocity = state.reshape(cells, -1), velocity.reshape(cells, -1)
+    flat_curvature, objective = np.repeat(curvature, LANES), np.empty(LANES, state.dtype)
+    harmless = limit / np.max(np.abs(curvature))
     for begin in range(first, last_step, chunk):
         count = min(chunk, last_step - begin)
-        fill_normals(key0, key1, begin, count, 0, pairs, noise)
+        fill_normals(key0, key1, begin, count, 0, scale, noise)
         for t in range(count):
             step = begin + t + 1
             recording = record < len(record_steps) and record_steps[record] == step
-            for cell in range(len(rates)):
-                rate = rates[cell] * factors[step - 1 - first]
+            for cell in range(cells):
+                rate, noise_scale = rates[cell] * factors[step - 1 - first], noise_scales[cell]
                 if code == 0:
-                    _descend(cell, noise, t, curvature, scale, rate, state, objective)
+                    size = _descend(flat_state[cell], numbers[t], flat_curvature, rate, rate * noise_scale)
                 else:
-                    _descend_with_momentum(cell, noise, t, curvature, scale, _weigh(code, rate, beta), beta, state,
-                                           velocity, objective)
-                judge(objective, cell, step, limit, state, velocity, last, diverged)
+                    size = _descend_with_momentum(flat_state[cell], flat_velocity[cell], numbers[t], flat_curvature,
+                                                  noise_scale, _weigh(code, rate, beta))
+                if recording or not size <= harmless:
+                    objective_of(cell, curvature, state, objective)
+                    set_aside(objective, cell, step, limit, state, velocity, last, diverged)
                 if recording:
                     keep(objective, cell, record, values, diverged)
             record += recording

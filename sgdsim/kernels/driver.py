@@ -6,7 +6,7 @@ import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -43,6 +43,15 @@ class Job:
     def rates(self) -> NDArray:
         """Learning rate of each cell, (C,)."""
         return np.tile(self.learning_rates, len(self.batch_sizes)).astype(self.dtype)
+
+    def at(self, start: NDArray) -> Job:
+        """The same job from another start (R, d)."""
+        return replace(self, start=start)
+
+    @property
+    def limit(self) -> np.floating:
+        """Twice the threshold of divergence, or the largest number of the precision."""
+        return self.dtype.type(min(2 * self.threshold, float(np.finfo(self.dtype).max)))
 
     @property
     def batches(self) -> NDArray[np.int64]:
@@ -89,17 +98,18 @@ def make_job(start: ArrayLike, learning_rates: ArrayLike, batch_sizes: ArrayLike
 
 
 def integrate(job: Job, advance: Callable[[Block, int, int], None], values_at_start: NDArray, steps: int,
-              threads: int | None, progress: Callable[[float], None] | None, momentum: bool = False) -> Paths:
+              threads: int | None, progress: Callable[[float], None] | None, momentum: bool = False,
+              samples: int = 1) -> Paths:
     """Take every replica from step 0 to `steps` by calls of advance(block, first, last).
 
-    values_at_start (R,) are the objectives of the start; the blocks of 16 replicas are shared among threads.
+    values_at_start (R,) are the objectives of the start; a step draws `samples` times d numbers; the blocks of 16 replicas are shared among threads.
     """
     cells, records = len(job.rates), len(job.record_steps)
     replicas, dimension = job.start.shape
     values = np.empty((cells, records, replicas), job.dtype)
     final = np.empty((cells, replicas, dimension), job.dtype)
     diverged = np.empty((cells, replicas), np.int64)
-    per_call = max(1, int(_WORK_OF_A_CALL / (LANES * dimension * (1 + cells))))
+    per_call = max(1, int(_WORK_OF_A_CALL / (LANES * dimension * samples * (1 + cells))))
     blocks = [slice(first, min(first + LANES, replicas)) for first in range(0, replicas, LANES)]
 
     def work(rows: slice, tick: Callable[[float], None]) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from sgdsim.kernels.additive import check_kind, check_modes, judge, keep, momentum_weights
+from sgdsim.kernels.additive import check_kind, check_modes, keep, momentum_weights, objective_of, set_aside
 from sgdsim.kernels.driver import Block, Job, Paths, Schedule, factors_of, integrate, make_job
 from sgdsim.kernels.normals import LANES, OPTIONS, fill_normals
 from sgdsim.random_streams import Stream
@@ -42,7 +42,6 @@ def quadratic_jumps(eigenvalues: ArrayLike, noise_scale: ArrayLike, start: Array
     modes, noise = check_modes(eigenvalues, noise_scale)
     job = make_job(start, learning_rates, batch_sizes, record_steps, stream, dtype, divergence_threshold, len(modes))
     check_kind(kind, momentum)
-    limit = job.dtype.type(2 * min(job.threshold, np.finfo(job.dtype).max / 2))
     scale = noise / np.sqrt(job.batches)[:, None]
     tables = []
     for before, after in zip(np.append(0, job.record_steps[:-1]), job.record_steps):
@@ -55,7 +54,7 @@ def quadratic_jumps(eigenvalues: ArrayLike, noise_scale: ArrayLike, start: Array
     coefficients = np.stack(tables)  # (K, numbers of a jump, C, d)
 
     def advance(block: Block, first: int, last: int) -> None:
-        _advance(block.key0, block.key1, first, last, modes.astype(job.dtype), coefficients, job.record_steps, limit,
+        _advance(block.key0, block.key1, first, last, modes.astype(job.dtype), coefficients, job.record_steps, job.limit,
                  block.state, block.velocity, block.values, block.diverged, block.last)
 
     at_start = 0.5 * (job.start**2 @ modes)
@@ -117,46 +116,39 @@ def _after(second: tuple, first: tuple) -> tuple:
 
 
 @njit(**OPTIONS)
-def _jump(cell, noise, curvature, table, state, objective):
-    objective[:] = 0
-    for i in range(len(curvature)):
-        h, decay, kick, partial = curvature[i], table[0, cell, i], table[1, cell, i], i & 3
+def _jump(state, noise, decay, kick):
+    for i in range(len(decay)):
         for lane in range(LANES):
-            error = decay * state[cell, i, lane] + kick * noise[0, i, lane]
-            state[cell, i, lane] = error
-            objective[partial, lane] += h * error * error
+            state[i, lane] = decay[i] * state[i, lane] + kick[i] * noise[i, lane]
 
 
 @njit(**OPTIONS)
-def _jump_with_momentum(cell, noise, second, curvature, table, state, velocity, objective):
-    objective[:] = 0
-    for i in range(len(curvature)):
-        h, partial = curvature[i], i & 3
-        a, b, c, d = table[0, cell, i], table[1, cell, i], table[2, cell, i], table[3, cell, i]
-        kick, cross, own = table[4, cell, i], table[5, cell, i], table[6, cell, i]
+def _jump_with_momentum(state, velocity, noise, second, table):
+    for i in range(len(state)):
+        a, b, c, d = table[0, i], table[1, i], table[2, i], table[3, i]
+        kick, cross, own = table[4, i], table[5, i], table[6, i]
         for lane in range(LANES):
-            error, speed, z = state[cell, i, lane], velocity[cell, i, lane], noise[0, i, lane]
-            velocity[cell, i, lane] = c * error + d * speed + cross * z + own * noise[0, second + i, lane]
-            error = a * error + b * speed + kick * z
-            state[cell, i, lane] = error
-            objective[partial, lane] += h * error * error
+            error, speed, z = state[i, lane], velocity[i, lane], noise[i, lane]
+            velocity[i, lane] = c * error + d * speed + cross * z + own * noise[second + i, lane]
+            state[i, lane] = a * error + b * speed + kick * z
 
 
 @njit(**OPTIONS)
 def _advance(key0, key1, first, last_record, curvature, tables, record_steps, limit, state, velocity, values,
              diverged, last):
-    with_momentum = velocity.shape[1] > 0
     second = (len(curvature) + 1) // 2 * 2  # first position of the normals that only the velocities see
-    pairs = second if with_momentum else second // 2
-    noise = np.empty((1, 2 * pairs, LANES), np.float32)
-    objective = np.empty((4, LANES), state.dtype)
+    scale = np.ones(2 * second if velocity.shape[1] else second, np.float32)
+    noise = np.empty((1, len(scale), LANES), np.float32)
+    objective = np.empty(LANES, state.dtype)
     for record in range(first, last_record):
         step = record_steps[record]
-        fill_normals(key0, key1, step, 1, 0, pairs, noise)
-        for cell in range(state.shape[0]):
-            if with_momentum:
-                _jump_with_momentum(cell, noise, second, curvature, tables[record], state, velocity, objective)
+        fill_normals(key0, key1, step, 1, 0, scale, noise)
+        for cell in range(len(state)):
+            table = tables[record, :, cell]
+            if velocity.shape[1]:
+                _jump_with_momentum(state[cell], velocity[cell], noise[0], second, table)
             else:
-                _jump(cell, noise, curvature, tables[record], state, objective)
-            judge(objective, cell, step, limit, state, velocity, last, diverged)
+                _jump(state[cell], noise[0], table[0], table[1])
+            objective_of(cell, curvature, state, objective)
+            set_aside(objective, cell, step, limit, state, velocity, last, diverged)
             keep(objective, cell, record, values, diverged)

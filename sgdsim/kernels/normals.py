@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
 LANES = 16
 # NaN keeps its meaning and sums their order; only a * b + c may be fused.
 OPTIONS = {"nogil": True, "cache": True, "error_model": "numpy", "fastmath": {"contract"}}
+SCREENED = {**OPTIONS, "fastmath": {"contract", "reassoc"}}  # only for sums that no trajectory depends on
 
 _u32, _i32, _f32 = np.uint32, np.int32, np.float32
 _PARITY = _u32(0x1BD11BDA)
@@ -26,6 +28,11 @@ _L0, _L1, _L2, _L3 = _f32(0.3333318), _f32(-0.25004256), _f32(0.20013088), _f32(
 _L4, _L5, _L6 = _f32(0.13958022), _f32(-0.15124606), _f32(0.14227198)
 _S0, _S1, _S2 = _f32(-0.16666655), _f32(0.008332178), _f32(-0.00019517298)
 _C0, _C1, _C2 = _f32(0.041666646), _f32(-0.0013887368), _f32(2.443845e-05)
+
+
+def paired(scale: NDArray) -> NDArray[np.float32]:
+    """The scale of each normal in single precision, completed to whole pairs."""
+    return np.append(scale, np.zeros(len(scale) % 2)).astype(np.float32)
 
 
 @njit(**OPTIONS)
@@ -83,12 +90,13 @@ def box_muller(x0, x1):
 
 
 @njit(**OPTIONS)
-def fill_normals(key0, key1, first_step, steps, first_pair, pairs, out):
-    """Normals of `steps` steps from `first_step`: out[t, 2 i] and out[t, 2 i + 1] are pair first_pair + i, (LANES,)."""
+def fill_normals(key0, key1, first_step, steps, first_pair, scale, out):
+    """Normals of some steps times `scale`: out[t, 2 i] and out[t, 2 i + 1] hold pair first_pair + i, (LANES,)."""
     for t in range(steps):
-        for i in range(pairs):
+        for i in range(len(scale) // 2):
+            even_scale, odd_scale = scale[2 * i], scale[2 * i + 1]
             for lane in range(LANES):
                 x0, x1 = threefry(key0, key1[lane], _u32(first_pair + i), _u32(first_step + t))
                 even, odd = box_muller(x0, x1)
-                out[t, 2 * i, lane] = even
-                out[t, 2 * i + 1, lane] = odd
+                out[t, 2 * i, lane] = even_scale * even
+                out[t, 2 * i + 1, lane] = odd_scale * odd

@@ -18,6 +18,7 @@ _OVERFLOW = 1e100
 def coefficients(eta: Array | float, beta: Array | float, lam: Array, kind: str) -> tuple[Array, ...]:
     """Entries N11, N12, N21, N22 of N = M - I and the noise vector b1, b2, broadcast."""
     x, one = eta * lam, np.ones_like(eta * lam * beta)
+    entries: tuple[Array | float, ...]
     if kind == "heavy_ball":
         entries = (-x, -eta * beta, lam, beta - 1, -eta, 1.0)
     elif kind == "nesterov":
@@ -61,7 +62,9 @@ def _power(trace: Array, det: Array, steps: Array) -> tuple[tuple[Array, ...], A
             if odd.all():
                 power = _one_more(power, trace, det)
             elif odd.any():
-                power = tuple(np.where(odd, b, a) for a, b in zip(power, _one_more(power, trace, det), strict=True))
+                power = tuple(
+                    np.where(odd, b, a) for a, b in zip(power, _one_more(power, trace, det), strict=True)
+                )
             large = ~(np.maximum(np.abs(power[1]), np.abs(power[2])) <= _OVERFLOW)
             if large.any():  # set aside at once: the next doubling would make NaN of them
                 overflow |= large

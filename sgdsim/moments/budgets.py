@@ -87,7 +87,9 @@ def minimise_rate(risk: Callable[[Array], Array], largest: float, what: str) -> 
     def at(u: float) -> float:
         return float(np.minimum(risk(np.exp(np.asarray([u])))[0], 1e300))
 
-    found = minimize_scalar(at, bounds=np.log(grid[[best - 1, best + 1]]), method="bounded", options={"xatol": 1e-7})
+    found = minimize_scalar(
+        at, bounds=np.log(grid[[best - 1, best + 1]]), method="bounded", options={"xatol": 1e-7}
+    )
     return float(np.exp(found.x)), float(found.fun)
 
 

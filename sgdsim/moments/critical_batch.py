@@ -93,7 +93,9 @@ def one_step_optimum(gradient: Any, hessian: Any, noise_covariance: Any) -> OneS
     size, bend = float(g @ g), float(g @ h @ g)
     if bend <= 0:
         raise ValueError(f"hessian has curvature {bend} along the gradient; it must be positive there")
-    return OneStep(size / bend, size**2 / bend / 2, float(np.sum(h * noise)) / bend, float(np.trace(noise)) / size)
+    return OneStep(
+        size / bend, size**2 / bend / 2, float(np.sum(h * noise)) / bend, float(np.trace(noise)) / size
+    )
 
 
 @dataclass(frozen=True)
@@ -139,7 +141,9 @@ def noise_scale(
     small = float(as_positive(squared_norms_small, "squared_norms_small", zero=True).mean())
     big = float(as_positive(squared_norms_big, "squared_norms_big", zero=True).mean())
     if not 0 < batch_size_small < batch_size_big:
-        raise ValueError(f"batch_size_small={batch_size_small} must lie in (0, batch_size_big={batch_size_big})")
+        raise ValueError(
+            f"batch_size_small={batch_size_small} must lie in (0, batch_size_big={batch_size_big})"
+        )
     gradient = (batch_size_big * big - batch_size_small * small) / (batch_size_big - batch_size_small)
     trace = (small - big) / (1 / batch_size_small - 1 / batch_size_big)
     return NoiseScale(gradient, trace, trace / gradient if gradient > 0 else np.inf)

@@ -87,7 +87,9 @@ def least_squares_second_moment(
     loss = np.diag(x * (2 - x * (1 + 1 / batch))) - np.outer(x, x) / batch
     rates, vectors = eigh(loss, lower=False, driver="evd", check_finite=False, overwrite_a=True)
     rates = np.minimum(rates, 1.0)  # the recursion's matrix is positive semidefinite
-    modes = powers(rates, times) * (start[order] @ vectors) + geometric_sums(rates, times) * (noise[order] @ vectors)
+    modes = powers(rates, times) * (start[order] @ vectors) + geometric_sums(rates, times) * (
+        noise[order] @ vectors
+    )
     moment = np.empty(modes.shape)
     moment[:, order] = np.maximum(saturate(modes @ vectors.T), 0.0)
     return moment

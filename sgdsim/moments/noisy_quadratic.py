@@ -58,7 +58,12 @@ class NoisyQuadratic:
         object.__setattr__(self, "second_moment0", as_modes(self.second_moment0, len(lam), "second_moment0"))
 
     def risk(
-        self, learning_rate: Any, batch_size: Any, steps: Any, momentum: float = 0.0, schedule: Schedule | None = None
+        self,
+        learning_rate: Any,
+        batch_size: Any,
+        steps: Any,
+        momentum: float = 0.0,
+        schedule: Schedule | None = None,
     ) -> Array:
         """Exact risk after `steps` updates.
 
@@ -86,7 +91,7 @@ class NoisyQuadratic:
         values = np.empty((*eta.shape, times.size))
         for index, moment in self._visit(eta[..., None], batch[..., None], np.ravel(times), beta, schedule):
             values[..., index] = moment @ self.eigenvalues / 2
-        return values.reshape(*eta.shape, *times.shape)[()]
+        return values.reshape(eta.shape + times.shape)[()]
 
     def _visit(
         self, eta: Array, batch: Array, times: Array, beta: float, schedule: Schedule | None
@@ -160,7 +165,12 @@ class NoisyQuadratic:
         return self.optimum(batch_size, budget, **keywords).learning_rate
 
     def steps_to_target(
-        self, learning_rate: Any, batch_size: Any, target: float, momentum: float = 0.0, max_steps: int = 10**9
+        self,
+        learning_rate: Any,
+        batch_size: Any,
+        target: float,
+        momentum: float = 0.0,
+        max_steps: int = 10**9,
     ) -> Array:
         """First step at which the risk is at most `target`; infinite where that takes more than max_steps.
 
@@ -199,5 +209,7 @@ class NoisyQuadratic:
         proportional to the batch size and the risk does not depend on it.
         """
         limit = self.stability_limit(momentum) / (1 - momentum)
-        best, _ = minimise_rate(lambda t: self.temperature_risk(t, examples), 2**8 * limit, f"examples={examples}")
+        best, _ = minimise_rate(
+            lambda t: self.temperature_risk(t, examples), 2**8 * limit, f"examples={examples}"
+        )
         return limit / best

@@ -48,7 +48,9 @@ class Moments:
         with np.errstate(over="ignore", invalid="ignore"):
             product = self.mean[:, :, None] * self.mean[:, None, :]
             total = self.covariance + np.where(np.isnan(product), 0.0, product)  # 0 times infinity is 0 here
-        return np.where(np.isnan(total), self.covariance, total)  # infinities of both signs: keep the spread's
+        return np.where(
+            np.isnan(total), self.covariance, total
+        )  # infinities of both signs: keep the spread's
 
     def risk(self, hessian: Any) -> Array:
         """E f - f* = tr(H E ww') / 2 at each recorded time, shape (K,); infinite after an overflow."""

@@ -184,5 +184,7 @@ def equivalent_ou(
     diffusion = (rate[:, None] + rate) * (vectors.T @ covariance @ vectors)
     smallest, largest = np.linalg.eigvalsh(diffusion)[[0, -1]]
     if smallest < -1e-12 * largest:
-        raise ValueError(f"noise_covariance needs a diffusion with the eigenvalue {smallest}; no OU process matches")
+        raise ValueError(
+            f"noise_covariance needs a diffusion with the eigenvalue {smallest}; no OU process matches"
+        )
     return EquivalentOU(vectors @ (rate[:, None] * vectors.T), vectors @ diffusion @ vectors.T)

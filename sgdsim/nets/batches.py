@@ -46,8 +46,7 @@ def _batches(n: int, seeds: Sequence[int], batch_size: int, order: str,
     streams = [generator(int(seed), "order") for seed in distinct]
     while True:
         block = np.stack([_block(stream, n, batch_size, order) for stream in streams], axis=1)
-        for rows in torch.from_numpy(block[:, member]).to(device):
-            yield rows
+        yield from torch.from_numpy(block[:, member]).to(device)
 
 
 def _block(stream: np.random.Generator, n: int, batch_size: int, order: str) -> np.ndarray:
@@ -62,4 +61,5 @@ def _block(stream: np.random.Generator, n: int, batch_size: int, order: str) -> 
 def minibatches(x: Tensor, y: Tensor, indices: Iterable[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
     """Batches (P, B, ...) and (P, B) of a training set x (n, ...), y (n,) that all models share."""
     for rows in indices:
-        yield x[rows], y[rows]
+        flat = rows.flatten()  # index_select is several times faster than indexing by a matrix
+        yield x.index_select(0, flat).view(*rows.shape, *x.shape[1:]), y.index_select(0, flat).view(rows.shape)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
 from typing import Any
 
 import torch
 
 from sgdsim.nets.batches import batch_indices, minibatches
 from sgdsim.nets.data import DataSet, load
-from sgdsim.nets.measured import Measured
+from sgdsim.nets.measured import Measured, column
 from sgdsim.nets.models import Stack, StackedMLP
-from sgdsim.nets.train import evaluate, train
+from sgdsim.nets.threads import one_thread
+from sgdsim.nets.training import evaluate, train
 from sgdsim.schedules import HalfThenHalve
 
 __all__ = ["measure_cells", "steps_of"]
@@ -20,6 +19,7 @@ __all__ = ["measure_cells", "steps_of"]
 SCHEDULES = {"constant": lambda steps: None, "half-then-halve": HalfThenHalve}
 
 
+@one_thread()
 def measure_cells(configs: list[dict[str, Any]], device: str = "cpu") -> list[Measured]:
     """Train and judge networks; the settings may differ in learning rate, momentum, weight decay and seed only.
 
@@ -33,15 +33,14 @@ def measure_cells(configs: list[dict[str, Any]], device: str = "cpu") -> list[Me
     first = configs[0]
     data = load(first["data"], first["images"], first["test_images"], first["pool"])
     x, y, test_x, test_y = _on(device, data)
-    seeds = [config["seed"] for config in configs]
+    seeds = column(configs, "seed")
     steps = steps_of(first)
-    with _one_thread(device):
-        stack = StackedMLP((x[0].numel(), *first["hidden"], int(y.max()) + 1), seeds, first["activation"]).to(device)
-        indices = batch_indices(len(y), seeds, first["batch_size"], first["order"], device)
-        run = train(stack, minibatches(x, y, indices), steps=steps, schedule=SCHEDULES[first["schedule"]](steps),
-                    **{name: [config[name] for config in configs]
-                       for name in ("learning_rate", "momentum", "weight_decay")})
-        metrics = _judge(stack, x, y, test_x, test_y)
+    stack = StackedMLP((x[0].numel(), *first["hidden"], int(y.max()) + 1), seeds, first["activation"]).to(device)
+    indices = batch_indices(len(y), seeds, first["batch_size"], first["order"], device)
+    run = train(stack, minibatches(x, y, indices), steps=steps, schedule=SCHEDULES[first["schedule"]](steps),
+                learning_rate=column(configs, "learning_rate"), momentum=column(configs, "momentum"),
+                weight_decay=column(configs, "weight_decay"))
+    metrics = _judge(stack, x, y, test_x, test_y)
     facts = {"steps": steps, "data": data.name, "data_sha256": data.sha256}
     curve_t = run.curve_steps.tolist()
     return [Measured("diverged", {}, facts) if run.diverged[i] else
@@ -75,14 +74,3 @@ def _on(device: str, data: DataSet) -> list[torch.Tensor]:
     arrays: list[Any] = [data.train_x.reshape(len(data.train_x), -1), data.train_y,
                          data.test_x.reshape(len(data.test_x), -1), data.test_y]
     return [torch.from_numpy(array).to(device) for array in arrays]
-
-
-@contextlib.contextmanager
-def _one_thread(device: str) -> Iterator[None]:
-    """One thread, so that results do not depend on the number of cores; true float32 products on a GPU."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)

@@ -93,11 +93,14 @@ def load(name: str, images: int | None = None, test_images: int | None = None, p
         raise ValueError(f"name is {name!r}; allowed: {', '.join(SETS)}")
     if pool not in (1, 2):
         raise ValueError(f"pool is {pool!r}; allowed: 1 or 2")
+    for what, asked in (("images", images), ("test_images", test_images)):
+        if asked is not None and asked < 1:
+            raise ValueError(f"{what} is {asked}; allowed: at least 1")
     read = {"digits": _digits, "cifar10": _cifar10}.get(name, lambda *n: _idx_set(name, *n))
     arrays = tuple(np.ascontiguousarray(a) for a in read(images, test_images))
     for what, asked, labels in (("images", images, arrays[1]), ("test_images", test_images, arrays[3])):
-        if asked is not None and not 0 < asked == len(labels):
-            raise ValueError(f"{what} is {asked}; {name} allows 1 to {len(labels)}")
+        if asked is not None and asked != len(labels):
+            raise ValueError(f"{what} is {asked}; {name} has {len(labels)}")
     digest = hashlib.sha256(repr([a.shape for a in arrays]).encode())
     for array in arrays:
         digest.update(array.tobytes())
@@ -163,7 +166,7 @@ def _cifar10(images: int | None, test_images: int | None) -> tuple[np.ndarray, .
 
     folder = _folder("cifar10")
     arrays = []
-    for prefix, count in (("train", images or 50_000), ("test", test_images or 10_000)):
+    for prefix, count in (("train", min(images or 50_000, 50_000)), ("test", min(test_images or 10_000, 10_000))):
         tiles = []
         for k in range(-(-count // 5000)):
             with Image.open(folder / f"{prefix}-{k:02d}.webp") as mosaic:

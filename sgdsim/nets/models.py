@@ -36,6 +36,24 @@ class Stack(nn.Module):
         return losses.detach(), list(torch.autograd.grad(losses.sum(), list(self.parameters())))
 
 
+def _cross_entropy(logits: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Losses (P,) and their derivative with respect to the logits, (P, B, k)."""
+    # classes before the batch: a softmax along a short last axis is several times slower
+    log_p = torch.log_softmax(logits.transpose(1, 2).contiguous(), dim=1)
+    labels = y[:, None]
+    losses = -log_p.gather(1, labels).squeeze(1).mean(dim=1)
+    delta = log_p.exp_().scatter_add_(1, labels, log_p.new_tensor(-1.0).expand(labels.shape))
+    return losses, delta.div_(y.shape[1]).transpose(1, 2)
+
+
+def _squared(outputs: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    residual = outputs - y[..., None]
+    return residual.square().mean(dim=(1, 2)) / 2, residual / y.shape[1]
+
+
+OUTPUT = {"cross_entropy": _cross_entropy, "squared": _squared}
+
+
 class StackedMLP(Stack):
     """P multilayer perceptrons of one shape.
 
@@ -48,6 +66,8 @@ class StackedMLP(Stack):
     activation : {"relu", "tanh"}
     init : {"he", "fan_in"}
         Weights are N(0, 2/fan-in) or N(0, 1/fan-in); biases start at 0.
+    loss : {"cross_entropy", "squared"}
+        Mean cross-entropy of the logits, or half the mean squared residual of the single output.
 
     Examples
     --------
@@ -57,7 +77,7 @@ class StackedMLP(Stack):
     """
 
     def __init__(self, widths: Sequence[int], seeds: Sequence[int], activation: str = "relu", init: str = "he",
-                 dtype: torch.dtype = torch.float32) -> None:
+                 loss: str = "cross_entropy", dtype: torch.dtype = torch.float32) -> None:
         super().__init__()
         if len(widths) < 2 or min(widths) < 1:
             raise ValueError(f"widths is {widths!r}; allowed: at least two positive integers")
@@ -65,9 +85,11 @@ class StackedMLP(Stack):
             raise ValueError(f"activation is {activation!r}; allowed: {', '.join(ACTIVATIONS)}")
         if init not in VARIANCE:
             raise ValueError(f"init is {init!r}; allowed: {', '.join(VARIANCE)}")
+        if loss not in OUTPUT:
+            raise ValueError(f"loss is {loss!r}; allowed: {', '.join(OUTPUT)}")
         if not len(seeds):
             raise ValueError("seeds is empty; allowed: one integer for each model")
-        self.activation = activation
+        self.activation, self.loss = activation, loss
         start = {seed: _weights(widths, seed, VARIANCE[init]) for seed in set(seeds)}
         shapes = list(zip(widths[:-1], widths[1:], strict=True))
         self.weights = nn.ParameterList(
@@ -77,6 +99,12 @@ class StackedMLP(Stack):
     def forward(self, x: Tensor) -> Tensor:
         """Logits (P, B, classes) of inputs (P, B, ...)."""
         return self._layers(x)[-1]
+
+    def losses(self, x: Tensor, y: Tensor) -> Tensor:
+        """Loss of each model, (P,); x is (P, B, ...), y is (P, B) of classes or values."""
+        if self.loss == "squared":
+            return (self(x).squeeze(2) - y).square().mean(dim=1) / 2
+        return super().losses(x, y)
 
     def _layers(self, x: Tensor) -> list[Tensor]:
         outputs = [x.flatten(2)]
@@ -89,10 +117,7 @@ class StackedMLP(Stack):
     def gradients(self, x: Tensor, y: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Losses (P,) and gradients; written out, because autograd's bookkeeping costs as much as a small net."""
         *hidden, logits = self._layers(x)
-        log_p = torch.log_softmax(logits, dim=2)
-        losses = -log_p.gather(2, y[..., None]).squeeze(2).mean(dim=1)
-        delta = log_p.exp_().scatter_add_(2, y[..., None], log_p.new_tensor(-1.0).expand(*y.shape, 1))
-        delta /= y.shape[1]
+        losses, delta = OUTPUT[self.loss](logits, y)
         weights, biases = [], []
         for k in reversed(range(len(self.weights))):
             weights.append(torch.bmm(hidden[k].transpose(1, 2), delta))
@@ -100,7 +125,8 @@ class StackedMLP(Stack):
             if k:
                 delta = torch.bmm(delta, self.weights[k].transpose(1, 2))
                 h = hidden[k]
-                delta *= (h > 0) if self.activation == "relu" else 1 - h * h
+                delta = (torch.ops.aten.threshold_backward(delta, h, 0) if self.activation == "relu"
+                         else torch.ops.aten.tanh_backward(delta, h))
         return losses, weights[::-1] + biases[::-1]
 
     def member(self, index: int) -> nn.Sequential:

@@ -58,7 +58,7 @@ def run(sweep: Sweep, folder: Path, *, known: Iterable[Row] = (), progress: bool
                     append(path, row)
                     done[row["id"]] = row
                 bar.update(len(configs))
-        return plan[0]
+        return sweep.plan(done)[0]
 
 
 def _rows(sweep: Sweep, configs: list[Row], results: list[Measured], seconds: float, first: set[str]) -> Iterator[Row]:

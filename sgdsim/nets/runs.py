@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from sgdsim.nets.results import Row, by_settings, canonical, read
 from sgdsim.nets.runner import run
 from sgdsim.nets.sweep import Sweep
 
-__all__ = ["Runs", "experiments", "measure", "rows", "runs_folders"]
+__all__ = ["Runs", "measure", "rows", "runs_folders", "sweeps"]
 
 SCALES = ("cpu", "gpu")
 TOPICS = ("foundations", "noise_benefit")
@@ -50,7 +51,7 @@ def runs_folders() -> list[Path]:
     return [*tracked, cache_folder() / "runs"]
 
 
-def experiments(topic: str, scale: str | None = None) -> list[Sweep]:
+def sweeps(topic: str, scale: str | None = None) -> list[Sweep]:
     """Sweeps of a topic at a scale (`cpu`, `gpu`, or both).
 
     Raises
@@ -60,7 +61,7 @@ def experiments(topic: str, scale: str | None = None) -> list[Sweep]:
 
     Examples
     --------
-    >>> [sweep.experiment for sweep in experiments("foundations", "cpu")]
+    >>> [sweep.experiment for sweep in sweeps("foundations", "cpu")]
     ['edge_of_stability']
     """
     if topic not in TOPICS:
@@ -75,8 +76,8 @@ def rows(name: str, *, progress: bool = False) -> list[Row]:
     """Finished cells of `topic/experiment`, in the order of the grid.
 
     A live experiment is measured where cells are missing, into the cache folder. Of a stored one the rows that
-    exist are returned, the latest for each combination of settings, also when the code has changed since: their
-    provenance says what measured them. An empty list means that nothing was measured yet.
+    exist are returned, one for each combination of settings, those of the present code first, and also those of
+    earlier code: their `code` and provenance say what measured them. An empty list means that nothing was measured yet.
 
     Raises
     ------
@@ -84,14 +85,14 @@ def rows(name: str, *, progress: bool = False) -> list[Row]:
         Unknown topic or experiment.
     """
     topic, _, experiment = name.partition("/")
-    found = {sweep.experiment: sweep for sweep in experiments(topic)}
+    found = {sweep.experiment: sweep for sweep in sweeps(topic)}
     if experiment not in found:
         raise ValueError(f"experiment is {experiment!r}; {topic} has {', '.join(found)}")
     sweep = found[experiment]
     stored = _stored(sweep)
     if sweep.live:
         return run(sweep, cache_folder() / "runs", known=stored, progress=progress)
-    latest = by_settings(stored)
+    latest = by_settings(sorted(stored, key=lambda row: row["config"]["code"] == sweep.code))
     order = {canonical(cell): k for k, cell in enumerate(sweep.cells)}
     return [latest[key] for key in sorted(latest, key=lambda key: (order.get(key, len(order)), key))]
 
@@ -130,16 +131,14 @@ def measure(topic: str, scale: str = "cpu", folder: str | os.PathLike[str] | Non
     FileNotFoundError
         A data set is missing; the message names the folder and the remedy.
     """
-    import time
-
-    sweeps = [s for s in experiments(topic, scale) if experiment in (None, s.experiment)]
-    if not sweeps:
+    chosen = [s for s in sweeps(topic, scale) if experiment in (None, s.experiment)]
+    if not chosen:
         raise ValueError(f"experiment is {experiment!r}; {topic} at scale {scale} has "
-                         + ", ".join(s.experiment for s in experiments(topic, scale)))
+                         + ", ".join(s.experiment for s in sweeps(topic, scale)))
     root = cache_folder() / "runs" if folder is None else Path(folder)
     end = None if budget is None else time.monotonic() + budget
     result = {}
-    for sweep in sweeps:
+    for sweep in chosen:
         left = None if end is None else end - time.monotonic()
         result[sweep.name] = run(sweep, root, known=_stored(sweep), progress=progress, budget=left, jobs=jobs,
                                  scheduler=scheduler)

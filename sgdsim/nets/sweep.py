@@ -27,8 +27,8 @@ class Sweep:
         cell's identity, so that an edit which matters measures again.
     cells : tuple of dict
         Settings of each cell, JSON values only; see `sgdsim.nets.grids.cells`.
-    together : tuple of str
-        Cells that agree in these settings are measured in one call, as one stack of models.
+    stacked : tuple of str
+        Cells that differ in these settings only are measured in one call, as one stack of models.
     title : str
         One sentence for the manifest and the pages.
     objectives : tuple of str
@@ -47,7 +47,7 @@ class Sweep:
     experiment: str
     module: str
     cells: tuple[Row, ...]
-    together: tuple[str, ...]
+    stacked: tuple[str, ...] = ("learning_rate", "momentum", "weight_decay", "seed")
     title: str = ""
     objectives: tuple[str, ...] = ()
     curves: tuple[str, ...] = ("batch_size", "momentum")
@@ -63,23 +63,27 @@ class Sweep:
         """`topic/experiment`."""
         return f"{self.topic}/{self.experiment}"
 
+    @property
+    def code(self) -> str:
+        """Digest of the measuring code, 16 hexadecimal digits."""
+        return digest.of_modules([self.module])[:16]
+
     def configs(self) -> list[Row]:
         """Settings of all cells with the digest of the measuring code."""
-        code = digest.of_modules([self.module])[:16]
+        code = self.code
         return [{**cell, "code": code} for cell in self.cells]
 
     def plan(self, known: dict[str, Row]) -> tuple[list[Row], list[Row]]:
         """Rows at hand and settings still to be measured; a finished grid with an optimum at its edge grows."""
         wanted = self.configs()
-        have: list[Row] = []
-        for _ in range(EXTENSIONS + 1):
+        for extension in range(EXTENSIONS + 1):
             missing = [config for config in wanted if cell_id(config) not in known]
             have = [known[cell_id(config)] for config in wanted if cell_id(config) in known]
-            beyond = [] if missing else self._beyond(have)
+            beyond = [] if missing or extension == EXTENSIONS else self._beyond(have)
             if not beyond:
-                return have, missing
+                break
             wanted += beyond
-        return have, [config for config in wanted if cell_id(config) not in known]
+        return have, missing
 
     def edges(self, rows: list[Row], metric: str) -> dict[tuple[Any, ...], str]:
         """Learning-rate curves whose optimum is the lowest or highest rate measured, with the side."""
@@ -102,6 +106,7 @@ class Sweep:
         """Settings that are measured in one call each, in the order of their first cell."""
         groups: dict[str, list[Row]] = {}
         for config in configs:
-            groups.setdefault(canonical([config.get(name) for name in self.together]), []).append(config)
+            shared = {name: value for name, value in config.items() if name not in self.stacked}
+            groups.setdefault(canonical(shared), []).append(config)
         size = self.largest_stack
         return [group[k : k + size] for group in groups.values() for k in range(0, len(group), size)]

@@ -1,10 +1,10 @@
-"""Bounds for smooth strongly convex functions: what is guaranteed, where it is attained and where it is loose."""
+"""Bounds for smooth strongly convex functions: what is guaranteed, where it is attained, where it is loose."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -73,28 +73,32 @@ def mean_square_bound(factor: Any, floor: Any, steps: Any, start: Any) -> Any:
     return factor**steps * start + (1 - factor**steps) * floor
 
 
+_CONTRACTION = {"short step": short_step_factor, "long step": long_step_factor, "best step": best_step,
+                "best factor": best_factor}
+
 gradient_descent_contraction = Claim(
     "gradient-descent-contraction",
     title="Worst contraction of gradient descent",
     statement=(
-        r"Over all $\mu$-strongly convex, $L$-smooth functions and all dimensions, $t$ steps of gradient descent with "
-        r"constant learning rate $\eta$ shrink the squared distance to the minimiser by at least the factor "
+        r"Over all $\mu$-strongly convex, $L$-smooth functions and all dimensions, $t$ steps of gradient "
+        r"descent with "
+        r"constant learning rate $\eta$ shrink the squared distance to the minimiser by at least the "
+        r"factor "
         r"$\max\{(1-\eta\mu)^2,(\eta L-1)^2\}^t$, and no smaller factor is true for all of them. "
         r"The best constant step is $\eta=2/(\mu+L)$, with factor $\big(\frac{L-\mu}{L+\mu}\big)^{2t}$."),
-    source="Classical (Polyak 1987, section 1.4.2; Nesterov 2004, Theorem 2.1.15); exact worst cases of this kind: "
+    source="Classical (Polyak 1987, section 1.4.2; Nesterov 2004, Theorem 2.1.15); exact worst cases of "
+           "this kind: "
            "Taylor, Hendrickx and Glineur (2017), whose method the check uses",
-    claimed={"short step": short_step_factor, "long step": long_step_factor, "best step": best_step,
-             "best factor": best_factor},
+    claimed=_CONTRACTION,
     mutants={
-        "distance for its square": {"short step": formula(lambda learning_rate, mu: 1 - learning_rate * mu),
-                                    "long step": formula(lambda learning_rate, smoothness: learning_rate * smoothness - 1),
-                                    "best step": best_step,
-                                    "best factor": formula(lambda mu, smoothness: (smoothness - mu) / (smoothness + mu))},
-        "best step 1/L": {"short step": short_step_factor, "long step": long_step_factor,
-                          "best step": formula(lambda mu, smoothness: 1 / smoothness), "best factor": best_factor},
-        "long step against mu": {"short step": short_step_factor,
-                                 "long step": formula(lambda learning_rate, smoothness: (1 - learning_rate * smoothness / 10) ** 2),
-                                 "best step": best_step, "best factor": best_factor},
+        "distance for its square": {
+            **_CONTRACTION,
+            "short step": formula(lambda learning_rate, mu: 1 - learning_rate * mu),
+            "long step": formula(lambda learning_rate, smoothness: learning_rate * smoothness - 1),
+            "best factor": formula(lambda mu, smoothness: (smoothness - mu) / (smoothness + mu))},
+        "best step 1/L": {**_CONTRACTION, "best step": formula(lambda mu, smoothness: 1 / smoothness)},
+        "long step does not see L": {
+            **_CONTRACTION, "long step": formula(lambda learning_rate, smoothness: (1 - learning_rate / 10) ** 2)},
     },
 )
 
@@ -129,11 +133,11 @@ def contraction_worst_case(claimed):
     cases = [(0.4, claimed["short step"](0.4, mu)), (1.5, claimed["short step"](1.5, mu)),
              (1.95, claimed["long step"](1.95, smoothness)), (best, claimed["best factor"](mu, smoothness))]
     return Evidence.contrast(*[
-        Evidence.equal(_gradient_descent_worst_case(step, mu, smoothness, steps), factor**steps, within=SOLVER,
-                       note=f"learning rate {step:.3g}") for step, factor in cases])
+        Evidence.equal(_gradient_descent_worst_case(step, mu, smoothness, steps), factor**steps,
+                       within=SOLVER, note=f"learning rate {step:.3g}") for step, factor in cases])
 
 
-@lru_cache(maxsize=None)
+@cache
 def _random_functions(learning_rate: float, steps: int) -> float:
     """Largest ratio of squared distances after and before, over 2000 random functions of the class."""
     mu, smoothness, functions, d = 0.1, 1.0, 2000, 3
@@ -159,7 +163,8 @@ def _slowest_quadratic(learning_rate: float, steps: int) -> float:
     return float((w**2).max())
 
 
-@gradient_descent_contraction.check("simulation", title="2000 random functions stay below it, a quadratic attains it")
+@gradient_descent_contraction.check(
+    "simulation", title="2000 random functions stay below it, a quadratic attains it")
 def contraction_on_random_functions(claimed):
     steps, arms = 4, []
     for step in (0.4, 1.5, 1.9):
@@ -170,29 +175,32 @@ def contraction_on_random_functions(claimed):
     return Evidence.contrast(*arms)
 
 
+_BOUNDED_VARIANCE = {"factor": short_step_factor, "floor": bounded_variance_floor, "largest step": best_step}
+
 strongly_convex_bounded_variance = Claim(
     "strongly-convex-bounded-variance",
     title="Strongly convex functions, noise of bounded variance",
     statement=(
-        r"Let $f$ be $\mu$-strongly convex and $L$-smooth, and let every step use $\nabla f(w_t)+\xi_t$ with "
+        r"Let $f$ be $\mu$-strongly convex and $L$-smooth, and let every step use $\nabla f(w_t)+\xi_t$ "
+        r"with "
         r"$\E[\xi_t\mid w_t]=0$ and $\E[\norm{\xi_t}^2\mid w_t]\le\sigma^2$. For a constant learning rate "
         r"$\eta\le\frac2{\mu+L}$ and $\rho=(1-\eta\mu)^2$, "
         r"$$\E\norm{w_t-w_*}^2\le\rho^t\norm{w_0-w_*}^2+(1-\rho^t)\frac{\eta\sigma^2}{\mu(2-\eta\mu)},$$ "
         r"with equality at every $t$ for $H=\mu I$ and noise of exactly this size."),
-    source="Derived here from co-coercivity; the usual statement drops $1-\\rho^t$ (compare Needell, Srebro and Ward 2014; "
+    source="Derived here from co-coercivity; the usual statement drops $1-\\rho^t$ (compare Needell, "
+           "Srebro and Ward 2014; "
            "Bottou, Curtis and Nocedal 2018, section 4.2, for function values)",
     reconstructed=True,
-    claimed={"factor": short_step_factor, "floor": bounded_variance_floor, "largest step": best_step},
+    claimed=_BOUNDED_VARIANCE,
     mutants={
-        "noise halved": {"factor": short_step_factor, "largest step": best_step,
-                         "floor": formula(lambda learning_rate, mu, variance:
-                                          learning_rate * variance / (2 * mu * (2 - learning_rate * mu)))},
-        "floor of the diffusion limit": {"factor": short_step_factor, "largest step": best_step,
-                                         "floor": formula(lambda learning_rate, mu, variance:
-                                                          learning_rate * variance / (2 * mu))},
-        "contraction not squared": {"factor": linear_factor, "floor": bounded_variance_floor, "largest step": best_step},
-        "steps up to 2/L": {"factor": short_step_factor, "floor": bounded_variance_floor,
-                            "largest step": formula(lambda mu, smoothness: 2 / smoothness)},
+        "noise halved": {
+            **_BOUNDED_VARIANCE, "floor": formula(lambda learning_rate, mu, variance:
+                                                  learning_rate * variance / (2 * mu * (2 - learning_rate * mu)))},
+        "floor of the diffusion limit": {
+            **_BOUNDED_VARIANCE, "floor": formula(lambda learning_rate, mu, variance:
+                                                  learning_rate * variance / (2 * mu))},
+        "contraction not squared": {**_BOUNDED_VARIANCE, "factor": linear_factor},
+        "steps up to 2/L": {**_BOUNDED_VARIANCE, "largest step": formula(lambda mu, smoothness: 2 / smoothness)},
     },
 )
 
@@ -215,7 +223,8 @@ def one_noisy_step(claimed):
 
 
 def _noisy_worst_case(learning_rate: float, mu: float, smoothness: float, variance: float) -> float:
-    """Largest mean squared distance after two steps from distance one; the noise of a step is +e or -e, |e|^2 <= variance."""
+    """Largest mean squared distance after two steps from distance one; the noise of a step is +e or -e, "
+    "|e|^2 <= variance."""
     from PEPit import PEP, Point
     from PEPit.functions import SmoothStronglyConvexFunction
 
@@ -235,7 +244,8 @@ def _noisy_worst_case(learning_rate: float, mu: float, smoothness: float, varian
     return problem.solve(verbose=0)
 
 
-@strongly_convex_bounded_variance.check("worst case", requires=("PEPit",), title="exact worst case of two steps, mu = 0.1, L = 1")
+@strongly_convex_bounded_variance.check(
+    "worst case", requires=("PEPit",), title="exact worst case of two steps, mu = 0.1, L = 1")
 def noisy_worst_case(claimed):
     mu, smoothness, variance = 0.1, 1.0, 0.3
     arms = []
@@ -246,9 +256,10 @@ def noisy_worst_case(claimed):
     return Evidence.contrast(*arms)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _noisy_distances(curvature: str) -> np.ndarray:
-    """Squared distances (3, R) after 2, 10 and 60 steps at learning rate 1, variance 1, from squared distance 20, d = 10."""
+    """Squared distances (3, R) after 2, 10 and 60 steps at learning rate 1, variance 1, from squared "
+    "distance 20, d = 10."""
     mu, smoothness, d, replicas, learning_rate = 0.2, 1.0, 10, 40_000, 1.0
     draw = np.random.default_rng(42)
     slope: Callable[[np.ndarray], np.ndarray] = {
@@ -266,30 +277,34 @@ def noisy_simulation(claimed):
     mu, arms = 0.2, []
     for row, t in enumerate((2, 10, 60)):
         bound = mean_square_bound(claimed["factor"](1.0, mu), claimed["floor"](1.0, mu, 1.0), t, 20.0)
-        arms += [Evidence.equal(_noisy_distances("mu")[row], bound, within=0.02, seed=42, note=f"H = mu I, t = {t}"),
+        arms += [Evidence.equal(_noisy_distances("mu")[row], bound, within=0.02, seed=42,
+                                note=f"H = mu I, t = {t}"),
                  Evidence.at_most(_noisy_distances("between")[row], bound, seed=42, note=f"log cosh, t = {t}")]
     return Evidence.contrast(*arms)
 
+
+_SMOOTHNESS = {"factor": linear_factor, "floor": expected_smoothness_floor,
+               "largest step": expected_smoothness_step}
 
 expected_smoothness = Claim(
     "expected-smoothness",
     title="Expected smoothness: no bound on the variance is needed",
     statement=(
         r"Let $f=\frac1n\sum_if_i$ be $\mu$-strongly convex and let the sampled gradients satisfy "
-        r"$\E\norm{\nabla f_i(w)-\nabla f_i(w_*)}^2\le2\mathcal L\,(f(w)-f_*)$; write $\sigma_*^2=\E\norm{\nabla f_i(w_*)}^2$. "
+        r"$\E\norm{\nabla f_i(w)-\nabla f_i(w_*)}^2\le2\mathcal L\,(f(w)-f_*)$; write "
+        r"$\sigma_*^2=\E\norm{\nabla f_i(w_*)}^2$. "
         r"For a constant learning rate $\eta\le\frac1{2\mathcal L}$, "
         r"$$\E\norm{w_t-w_*}^2\le(1-\eta\mu)^t\norm{w_0-w_*}^2+\big(1-(1-\eta\mu)^t\big)\frac{2\eta\sigma_*^2}{\mu}.$$ "
         r"For least squares sampled one row $x_i$ at a time, $\mathcal L=\max_i\norm{x_i}^2$ will do."),
-    source="Gower, Loizou, Qian, Sailanbayev, Shulgin and Richtarik (2019), Theorem 3.1, which puts 1 for the factor "
+    source="Gower, Loizou, Qian, Sailanbayev, Shulgin and Richtarik (2019), Theorem 3.1, which puts 1 "
+           "for the factor "
            "$1-(1-\\eta\\mu)^t$; that factor is derived here from its proof",
-    claimed={"factor": linear_factor, "floor": expected_smoothness_floor, "largest step": expected_smoothness_step},
+    claimed=_SMOOTHNESS,
     mutants={
-        "floor halved": {"factor": linear_factor, "largest step": expected_smoothness_step,
-                         "floor": formula(lambda learning_rate, mu, variance: learning_rate * variance / mu)},
-        "contraction squared": {"factor": short_step_factor, "floor": expected_smoothness_floor,
-                                "largest step": expected_smoothness_step},
-        "steps four times longer": {"factor": linear_factor, "floor": expected_smoothness_floor,
-                                    "largest step": formula(lambda smoothness: 2 / smoothness)},
+        "floor halved": {
+            **_SMOOTHNESS, "floor": formula(lambda learning_rate, mu, variance: learning_rate * variance / mu)},
+        "contraction squared": {**_SMOOTHNESS, "factor": short_step_factor},
+        "steps four times longer": {**_SMOOTHNESS, "largest step": formula(lambda smoothness: 2 / smoothness)},
     },
 )
 
@@ -308,7 +323,8 @@ def one_sampled_step(claimed):
 
 
 def _sampled_worst_case(learning_rate: float, variance: float, steps: int) -> float:
-    """Largest mean squared distance from distance one for f = (f_1 + f_2)/2, both 1-smooth and convex, f 0.1-strongly."""
+    """Largest mean squared distance from distance one for f = (f_1 + f_2)/2, both 1-smooth and convex, "
+    "f 0.1-strongly."""
     from PEPit import PEP
     from PEPit.functions import SmoothConvexFunction, SmoothStronglyConvexFunction
 
@@ -331,11 +347,12 @@ def sampled_worst_case(claimed):
     step = claimed["largest step"](1.0)
     for variance, steps in itertools.product((1e-4, 5.0), (1, 2)):
         bound = mean_square_bound(claimed["factor"](step, mu), claimed["floor"](step, mu, variance), steps, 1.0)
-        arms.append(Evidence.at_most(_sampled_worst_case(step, variance, steps), bound, note=f"variance {variance:g}, t = {steps}"))
+        arms.append(Evidence.at_most(_sampled_worst_case(step, variance, steps), bound,
+                                     note=f"variance {variance:g}, t = {steps}"))
     return Evidence.contrast(*arms)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _least_squares_data() -> dict[str, Any]:
     """Thirty samples in four dimensions: features, labels, minimiser, constants of the theorem."""
     draw = np.random.default_rng(43)
@@ -348,9 +365,10 @@ def _least_squares_data() -> dict[str, Any]:
             "smoothness": (x**2).sum(axis=1).max()}
 
 
-@lru_cache(maxsize=None)
+@cache
 def _sampled_distances(learning_rate: float, start: float) -> np.ndarray:
-    """Squared distances (4, R) after 1, 30, 300 and 1500 steps of batch size 1, from `start` along the flattest direction."""
+    """Squared distances (4, R) after 1, 30, 300 and 1500 steps of batch size 1, from `start` along the "
+    "flattest direction."""
     data, replicas = _least_squares_data(), 4000
     draw = np.random.default_rng(44)
     w, found = np.tile(data["minimizer"] + start * data["slowest"], (replicas, 1)), []

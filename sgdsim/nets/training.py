@@ -71,72 +71,71 @@ def train(model: Stack, batches: Iterable[tuple[Tensor, Tensor]], *, steps: int,
     >>> run.diverged
     array([False,  True])
     """
-    parameters = list(model.parameters())
-    models = len(parameters[0])
-    _check(steps, curve_points)
-    rate = _columns("learning_rate", learning_rate, models, parameters, 0.0, np.inf)
-    decay = _columns("weight_decay", weight_decay, models, parameters, 0.0, np.inf)
-    beta = _columns("momentum", momentum, models, parameters, 0.0, 1.0)
-    decays, heavy = any(bool(d.any()) for d in decay), any(bool(b.any()) for b in beta)
+    parameters: list[Tensor] = list(model.parameters())
+    if steps < 1 or not 1 <= curve_points <= 64:
+        raise ValueError(f"steps is {steps}, curve_points is {curve_points}; allowed: at least 1, and 1 to 64")
+    rate = _columns("learning_rate", learning_rate, parameters, 0.0, np.inf)
+    decay = _columns("weight_decay", weight_decay, parameters, 0.0, np.inf)
+    beta = _columns("momentum", momentum, parameters, 0.0, 1.0)
     velocity = [torch.zeros_like(p) for p in parameters]
+    decays, heavy = any(bool(d.any()) for d in decay), any(bool(b.any()) for b in beta)
     record = np.unique(np.round(np.linspace(0, steps, min(curve_points, steps) + 1)[1:]).astype(int))
-    diverged = torch.zeros(models, dtype=torch.bool, device=parameters[0].device)
-    total, since, curve, source = 0.0, 0, [], iter(batches)
-    for t in range(steps):
-        losses, grads = model.gradients(*next(source))
+    total = parameters[0].new_zeros(len(parameters[0]), requires_grad=False)
+    diverged, since, curve = torch.zeros_like(total, dtype=torch.bool), 0, []
+    for t, (x, y) in zip(range(steps), batches, strict=False):
+        losses, grads = model.gradients(x, y)
         factor = 1.0 if schedule is None else float(schedule(t))
-        with torch.no_grad():
-            for p, g, v, r, b, d in zip(parameters, grads, velocity, rate, beta, decay, strict=True):
-                if decays:
-                    g.addcmul_(p, d)
-                if heavy:
-                    g = v.mul_(b).add_(g)
-                p.addcmul_(g, r, value=-factor)
-            total = total + losses
+        _step(parameters, grads, velocity, rate, beta if heavy else None, decay if decays else None, factor)
+        total = total + losses
         if t + 1 == record[len(curve)]:
-            _retire(diverged, total, parameters, velocity)
+            _retire(diverged, total, [*parameters, *velocity, *rate], len(parameters))
             curve.append((total / (t + 1 - since)).masked_fill(diverged, torch.inf).cpu().numpy())
-            total, since = 0.0, t + 1
+            total, since = torch.zeros_like(total), t + 1
             if on_record is not None:
                 on_record(t + 1, model)
+    if len(curve) < len(record):
+        raise ValueError(f"batches ended before step {steps}; allowed: at least one batch for each step")
     return Trained(diverged.cpu().numpy(), record, np.stack(curve, axis=1))
 
 
 @torch.no_grad()
-def _retire(diverged: Tensor, total: Tensor, parameters: list[Tensor], velocity: list[Tensor]) -> None:
-    """Mark models that diverged and set them to zero, so that no overflow slows the others."""
-    size = torch.stack([p.flatten(1).abs().amax(dim=1) for p in parameters]).amax(dim=0)
+def _step(parameters: list[Tensor], grads: list[Tensor], velocity: list[Tensor], rate: list[Tensor],
+          beta: list[Tensor] | None, decay: list[Tensor] | None, factor: float) -> None:
+    for k, (p, g) in enumerate(zip(parameters, grads, strict=True)):
+        if decay is not None:
+            g = g.addcmul_(p, decay[k])
+        if beta is not None:
+            g = velocity[k].mul_(beta[k]).add_(g)
+        p.addcmul_(g, rate[k], value=-factor)
+
+
+@torch.no_grad()
+def _retire(diverged: Tensor, total: Tensor, tensors: list[Tensor], parameters: int) -> None:
+    """Mark models that diverged; zero weights, velocities and rates, so that no overflow slows the others."""
+    size = torch.stack([p.flatten(1).abs().amax(dim=1) for p in tensors[:parameters]]).amax(dim=0)
     # a non-finite loss at any step since the last record leaves a non-finite sum
     diverged |= ~(total.isfinite() & (size <= LARGEST_WEIGHT))
-    for tensor in (*parameters, *velocity):
+    for tensor in tensors:
         tensor[diverged] = 0.0
 
 
-def _check(steps: int, curve_points: int) -> None:
-    if steps < 1:
-        raise ValueError(f"steps is {steps}; allowed: at least 1")
-    if not 1 <= curve_points <= 64:
-        raise ValueError(f"curve_points is {curve_points}; allowed: 1 to 64")
-
-
-def _columns(name: str, value: float | Sequence[float], models: int, parameters: list[Tensor], low: float,
+def _columns(name: str, value: float | Sequence[float], parameters: list[Tensor], low: float,
              high: float) -> list[Tensor]:
     """The setting of each model, shaped to multiply each parameter (P, ...)."""
-    values = np.asarray(value, dtype=float)
+    values, models = np.asarray(value, dtype=float), len(parameters[0])
     if values.ndim > 1 or (values.ndim == 1 and len(values) != models):
         raise ValueError(f"{name} has shape {values.shape}; allowed: one number, or one for each of {models} models")
     if not (np.isfinite(values) & (values >= low) & (values < high)).all():
         raise ValueError(f"{name} is {value!r}; allowed: {low} <= {name} < {high}")
-    column = torch.tensor(np.broadcast_to(values, models).copy(), dtype=parameters[0].dtype,
-                          device=parameters[0].device)
+    column = torch.tensor(np.broadcast_to(values, models).copy()).to(parameters[0])
     return [column.view(-1, *[1] * (p.ndim - 1)) for p in parameters]
 
 
 @torch.no_grad()
 def evaluate(model: Stack, x: Tensor, y: Tensor, chunk: int = 1024) -> tuple[Tensor, Tensor]:
     """Mean loss (P,) of each classifier on a whole set x (n, ...), y (n,), and which images it got right (P, n)."""
-    models, n = len(next(iter(model.parameters()))), len(y)
-    loss, right = 0.0, []
+    n, first = len(y), next(iter(model.parameters()))
+    models, loss, right = len(first), first.new_zeros(len(first), dtype=torch.float64), []
     for start in range(0, n, chunk):
         inputs, labels = (a[start : start + chunk].expand(models, *a[start : start + chunk].shape) for a in (x, y))
         logits = model(inputs)

@@ -1,0 +1,43 @@
+"""Networks: data, stacks of models trained together, sweeps with stored rows. Needs the extra `nets` (torch).
+
+Names are loaded on first use: reading stored rows needs no torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+_MODULE_OF = {
+    "DataSet": "data",
+    "DiagonalLinearNet": "models",
+    "Runs": "runs",
+    "Stack": "models",
+    "StackedMLP": "models",
+    "Sweep": "sweep",
+    "batch_indices": "batches",
+    "best_rates": "grids",
+    "download_fashion_mnist": "download",
+    "effective_rate": "grids",
+    "evaluate": "training",
+    "load": "data",
+    "measure": "runs",
+    "minibatches": "batches",
+    "rows": "runs",
+    "sharpness": "curvature",
+    "sweeps": "runs",
+    "table": "grids",
+    "train": "training",
+}
+
+__all__ = sorted(_MODULE_OF)  # noqa: PLE0605
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module 'sgdsim.nets' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"sgdsim.nets.{_MODULE_OF[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

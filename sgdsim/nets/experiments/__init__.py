@@ -1,0 +1,1 @@
+"""Definitions of the network experiments: one module a topic, each with `experiments(scale)`."""

@@ -1,0 +1,100 @@
+"""Noise and generalisation: learning rate times batch size at constant epochs, at constant steps, over budgets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sgdsim.nets.grids import cells
+from sgdsim.nets.results import Row
+from sgdsim.nets.sweep import Sweep
+
+__all__ = ["experiments"]
+
+CLASSIFIERS, DIAGONAL = "sgdsim.nets.classifiers", "sgdsim.nets.diagonal"
+SGD, HEAVY = 0.0, 0.9
+BOTH = ("train_loss", "test_accuracy")
+COMMON = {"activation": "relu", "weight_decay": 0.0, "schedule": "half-then-halve", "order": "reshuffle"}
+DIGITS = {"data": "digits", "images": 1280, "test_images": 517, "pool": 1, "hidden": (32, 32), **COMMON}
+FASHION = {"data": "fashion", "test_images": 10_000, "pool": 2, **COMMON}
+
+
+def experiments(scale: str) -> list[Sweep]:
+    """Sweeps at the scale `cpu` (digits live, Fashion-MNIST stored) or `gpu` (full data)."""
+    return [*_digits(), *_fashion(), *_diagonal()] if scale == "cpu" else _gpu()
+
+
+def _rates(low: int, high: int, momentum: float) -> list[float]:
+    """Learning rates with effective rate 2^low ... 2^high: momentum is compared at equal lr / (1 - momentum)."""
+    return [(1 - momentum) * 2.0**k for k in range(low, high + 1)]
+
+
+def _grid(windows: dict[int, tuple[int, int]], momenta: tuple[float, ...], **settings: Any) -> tuple[Row, ...]:
+    """Cells of batch size (key) by effective rates 2^low ... 2^high (value) by momentum by the other settings."""
+    return tuple(cell for batch_size, window in windows.items() for momentum in momenta
+                 for cell in cells(batch_size=batch_size, momentum=momentum,
+                                   learning_rate=_rates(*window, momentum), **settings))
+
+
+def _digits() -> list[Sweep]:
+    return [
+        Sweep("noise_benefit", "digits_epochs", CLASSIFIERS, title="Digits, 8 epochs at every batch size",
+              objectives=BOTH, live=True, cells=_grid(
+                  {4: (-8, -1), 16: (-6, 0), 64: (-4, 2), 256: (-3, 3), 1280: (-3, 4)}, (SGD, HEAVY),
+                  epochs=8, seed=list(range(12)), **DIGITS)),
+        Sweep("noise_benefit", "digits_steps", CLASSIFIERS, title="Digits, 400 steps at every batch size",
+              objectives=BOTH, live=True, cells=_grid(
+                  {16: (-4, 0), 64: (-2, 2), 256: (-1, 3), 1280: (0, 4)}, (HEAVY,),
+                  steps=400, seed=list(range(6)), **DIGITS)),
+        Sweep("noise_benefit", "digits_budgets", CLASSIFIERS, title="Digits, 4 to 64 epochs at batch size 16",
+              objectives=BOTH, live=True, curves=("epochs", "momentum"), cells=_grid(
+                  {16: (-5, 0)}, (SGD,), epochs=[4, 8, 16, 32, 64], seed=list(range(6)), **DIGITS)),
+    ]
+
+
+def _fashion() -> list[Sweep]:
+    windows = {8: (-9, -1), 32: (-7, 1), 128: (-5, 3), 512: (-4, 4), 2048: (-4, 4)}
+    return [
+        Sweep("noise_benefit", "fashion_epochs", CLASSIFIERS, objectives=BOTH,
+              title="Fashion-MNIST, 4096 images, 8 epochs at every batch size", cells=_grid(
+                  windows, (SGD, HEAVY), epochs=8, images=4096, hidden=(64, 64), seed=list(range(6)), **FASHION)),
+        Sweep("noise_benefit", "fashion_steps", CLASSIFIERS, objectives=BOTH,
+              title="Fashion-MNIST, 1024 images, 800 steps at every batch size", cells=_grid(
+                  {32: (-4, 1), 128: (-3, 2), 1024: (-2, 3)}, (HEAVY,), steps=800, images=1024, hidden=(48, 48),
+                  seed=list(range(8)), **FASHION)),
+        Sweep("noise_benefit", "fashion_budgets", CLASSIFIERS, objectives=BOTH, curves=("epochs", "momentum"),
+              title="Fashion-MNIST, 2048 images, 2 to 64 epochs at batch size 32", cells=_grid(
+                  {32: (-8, 0)}, (SGD,), epochs=[2, 4, 8, 16, 32, 64], images=2048, hidden=(64, 64),
+                  seed=list(range(6)), **FASHION)),
+    ]
+
+
+def _diagonal() -> list[Sweep]:
+    net = {"dimension": 100, "examples": 40, "nonzero": 5, "start": 0.1, "momentum": 0.0, "weight_decay": 0.0,
+           "seed": list(range(11))}
+    coarse, fine = ([2.0 ** (k / 2) for k in range(*span)] for span in ((-14, -2), (-16, -4)))
+    return [
+        Sweep("noise_benefit", "diagonal_steps", DIAGONAL, live=True, curves=("batch_size",),
+              title="Diagonal linear network, 3000 steps at every batch size", cells=tuple(cells(
+                  batch_size=[1, 2, 4, 10, 20, 40], learning_rate=coarse, steps=3000, order="subset",
+                  label_noise=0.0, fresh_noise=0.0, **net))),
+        Sweep("noise_benefit", "diagonal_budgets", DIAGONAL, live=True, curves=("steps",),
+              title="Diagonal linear network with label noise, 500 to 16,000 steps at batch size 4",
+              cells=tuple(cells(batch_size=4, learning_rate=fine, steps=[500, 1000, 2000, 4000, 8000, 16_000],
+                                order="replacement", label_noise=0.5, fresh_noise=0.5, **net))),
+    ]
+
+
+def _gpu() -> list[Sweep]:
+    full = {"data": "fashion", "images": 60_000, "test_images": 10_000, "pool": 1, "hidden": (256, 256), **COMMON}
+    windows = {16: (-8, 0), 64: (-6, 1), 256: (-5, 2), 1024: (-4, 3), 4096: (-4, 4), 16_384: (-4, 4)}
+    seeds = list(range(5))
+    settings: dict[str, Any] = {"objectives": BOTH, "device": "auto"}
+    return [
+        Sweep("noise_benefit", "fashion60k_epochs", CLASSIFIERS, title="Fashion-MNIST, 30 epochs at every batch size",
+              cells=_grid(windows, (SGD, HEAVY), epochs=30, seed=seeds, **full), **settings),
+        Sweep("noise_benefit", "fashion60k_steps", CLASSIFIERS, title="Fashion-MNIST, 4000 steps at every batch size",
+              cells=_grid({b: (-4, 3) for b in windows}, (HEAVY,), steps=4000, seed=seeds, **full), **settings),
+        Sweep("noise_benefit", "fashion60k_budgets", CLASSIFIERS, title="Fashion-MNIST, 4 to 128 epochs, batch size 64",
+              curves=("epochs", "momentum"), cells=_grid(
+                  {64: (-7, 1)}, (SGD,), epochs=[4, 8, 16, 32, 64, 128], seed=seeds, **full), **settings),
+    ]
