@@ -45,7 +45,6 @@ def choose(oracles: Sequence[Oracle], rule: Rule, method: str) -> tuple[str, Cal
         if noise is not None and method in ("auto", "kernel", "jumps"):
             name = "jumps" if method == "jumps" else "kernel"
             return name, partial(_quadratic, oracles, rule, noise, name)
-    return None  # streaming and finite-sum kernels: arriving
     if isinstance(first, Streaming) and type(rule) is SGD and first.problem.heteroscedastic is None:
         # the compressed step needs d + 3 numbers whatever the batch; drawing two samples costs as much
         name = method if method != "auto" else "direct" if max(_batch_sizes(oracles)) <= 2 else "compressed"

@@ -26,8 +26,9 @@ def main():
                    replicas=2000, seed=3, record=60)
     figure, ax = plt.subplots(figsize=(8, 3.8))
     for i, rate in enumerate(RATES):
-        moments = sgd_moments(curvatures, noise, rate, run.steps, w0=start)
-        (line,) = ax.plot(run.steps, moments.risk, label=f"learning rate {rate:g}: exact")
+        moments = sgd_moments(curvatures, noise, rate, run.steps, mean0=start)
+        risk = np.einsum("kii,i->k", moments.second_moment, curvatures) / 2
+        (line,) = ax.plot(run.steps, risk, label=f"learning rate {rate:g}: exact")
         ax.plot(run.steps, run.mean[i], "o", color=line.get_color(), markersize=3.5, label="2000 simulated paths")
         ax.axhline(stationary_risk(curvatures, noise, rate), color=line.get_color(), linestyle=":", linewidth=1)
     ax.set(xscale="symlog", yscale="log", xlabel="step", ylabel="excess risk", xlim=(0, run.steps[-1]))

@@ -123,7 +123,7 @@ def integrate(job: Job, advance: Callable[[Block, int, int], None], values_at_st
         final[:, rows] = ends[..., :used].transpose(0, 2, 1)
         diverged[:, rows] = block.diverged[..., :used]
 
-    _share(work, blocks, threads, progress)
+    share(work, blocks, threads, progress)
     if job.record_steps[0] == 0:
         values[:, 0] = values_at_start
     grid = (len(job.batch_sizes), len(job.learning_rates))
@@ -160,7 +160,7 @@ def _load(job: Job, rows: slice, momentum: bool) -> Block:
                  np.zeros_like(state))
 
 
-def _share(work: Callable, blocks: list[slice], threads: int | None, progress: Callable[[float], None] | None) -> None:
+def share(work: Callable, blocks: list[slice], threads: int | None, progress: Callable[[float], None] | None) -> None:
     """Run `work` on all blocks; an exception, Ctrl-C included, stops the others at their next tick."""
     lock, stopped, done = threading.Lock(), threading.Event(), 0.0
 

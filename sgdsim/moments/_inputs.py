@@ -36,6 +36,13 @@ def as_number(value: Any, name: str, *, zero: bool = False) -> float:
     return float(x)
 
 
+def as_grid(learning_rate: Any, batch_size: Any) -> tuple[Array, Array]:
+    """Learning rates and batch sizes, positive, broadcast against each other."""
+    rates, batches = as_positive(learning_rate, "learning_rate"), as_positive(batch_size, "batch_size")
+    shape = np.broadcast_shapes(rates.shape, batches.shape)
+    return np.broadcast_to(rates, shape), np.broadcast_to(batches, shape)
+
+
 def as_modes(value: Any, dimension: int, name: str) -> Array:
     """Non-negative numbers, one for each of `dimension` modes; a scalar stands for all."""
     x = as_positive(value, name, zero=True)

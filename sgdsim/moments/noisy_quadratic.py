@@ -12,7 +12,15 @@ from typing import Any, Literal
 
 import numpy as np
 
-from sgdsim.moments._inputs import as_modes, as_momentum, as_number, as_positive, as_spectrum, as_steps
+from sgdsim.moments._inputs import (
+    as_grid,
+    as_modes,
+    as_momentum,
+    as_number,
+    as_positive,
+    as_spectrum,
+    as_steps,
+)
 from sgdsim.moments._jumps import Schedule, State, blocks_of, jump
 from sgdsim.moments.budgets import Optimum, first_passage, minimise_rate
 from sgdsim.moments.momentum import momentum_stability_limit
@@ -54,8 +62,8 @@ class NoisyQuadratic:
     def __post_init__(self) -> None:
         lam = as_spectrum(self.eigenvalues)
         object.__setattr__(self, "eigenvalues", lam)
-        object.__setattr__(self, "noise", as_modes(self.noise, len(lam), "noise"))
-        object.__setattr__(self, "second_moment0", as_modes(self.second_moment0, len(lam), "second_moment0"))
+        for name in ("noise", "second_moment0"):
+            object.__setattr__(self, name, as_modes(getattr(self, name), len(lam), name))
 
     def risk(
         self,
@@ -84,9 +92,7 @@ class NoisyQuadratic:
         array, shape (...) or (..., K)
             Infinite where a second moment passes 1e200.
         """
-        eta, batch = np.broadcast_arrays(
-            as_positive(learning_rate, "learning_rate"), as_positive(batch_size, "batch_size")
-        )
+        eta, batch = as_grid(learning_rate, batch_size)
         beta, times = float(as_momentum(momentum)), as_steps(steps)
         values = np.empty((*eta.shape, times.size))
         for index, moment in self._visit(eta[..., None], batch[..., None], np.ravel(times), beta, schedule):
@@ -132,10 +138,9 @@ class NoisyQuadratic:
         Parameters
         ----------
         batch_size : float
-            Batch size B.
         budget : float
-            With kind "epochs" the number of examples processed (epochs times size of the training set), so that
-            budget // batch_size updates are done; with kind "steps" the number of updates.
+            With kind "epochs" the examples processed (epochs times size of the training set), so that
+            budget // batch_size updates are done; with kind "steps" the updates.
         momentum : float
             Heavy ball; the learning rate returned is not divided by 1 - momentum.
         schedule : callable, optional
@@ -144,7 +149,7 @@ class NoisyQuadratic:
         Raises
         ------
         ValueError
-            When the budget allows no step or the optimum lies at an end of the range searched.
+            When the budget allows no step or no optimum lies inside the range searched.
         """
         batch = as_number(batch_size, "batch_size")
         if kind not in {"epochs", "steps"}:
@@ -176,9 +181,7 @@ class NoisyQuadratic:
 
         All arguments as in `risk`; see `first_passage` for the search.
         """
-        eta, batch = np.broadcast_arrays(
-            as_positive(learning_rate, "learning_rate"), as_positive(batch_size, "batch_size")
-        )
+        eta, batch = as_grid(learning_rate, batch_size)
         goal, beta = as_number(target, "target"), float(as_momentum(momentum))
 
         def reached(times: Array) -> Array:

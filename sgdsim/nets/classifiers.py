@@ -35,7 +35,8 @@ def measure_cells(configs: list[dict[str, Any]], device: str = "cpu") -> list[Me
     x, y, test_x, test_y = _on(device, data)
     seeds = column(configs, "seed")
     steps = steps_of(first)
-    stack = StackedMLP((x[0].numel(), *first["hidden"], int(y.max()) + 1), seeds, first["activation"]).to(device)
+    classes = 1 + int(max(y.max(), test_y.max()))
+    stack = StackedMLP((x[0].numel(), *first["hidden"], classes), seeds, first["activation"]).to(device)
     indices = batch_indices(len(y), seeds, first["batch_size"], first["order"], device)
     run = train(stack, minibatches(x, y, indices), steps=steps, schedule=SCHEDULES[first["schedule"]](steps),
                 learning_rate=column(configs, "learning_rate"), momentum=column(configs, "momentum"),

@@ -33,8 +33,8 @@ def sharpness(model: Stack, x: Tensor, y: Tensor, steps: int = 24, seed: int = 0
     --------
     >>> from sgdsim.nets.models import DiagonalLinearNet
     >>> net = DiagonalLinearNet(1, models=1, start=1.0)       # f = (u^2 - v^2 - 0)^2 / 2 at u = v = 1
-    >>> sharpness(net, torch.ones(1, 1, 1), torch.zeros(1, 1)).round(decimals=4)
-    tensor([8.])
+    >>> sharpness(net, torch.ones(1, 1, 1), torch.zeros(1, 1)).round(decimals=4).tolist()
+    [8.0]
     """
     parameters = list(model.parameters())
     models, size = len(parameters[0]), sum(p[0].numel() for p in parameters)

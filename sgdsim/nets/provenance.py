@@ -6,6 +6,7 @@ import importlib.metadata
 import os
 import platform
 import subprocess
+import sys
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -24,18 +25,17 @@ def provenance(device: str = "cpu", commit: str | None = None, dirty: bool | Non
     >>> provenance("cpu", commit="abc", dirty=False)["kind"]
     'cpu'
     """
-    import torch
-
     found, changed = _git()
     gpu = device.startswith("cuda")
+    torch = sys.modules.get("torch")  # only what measured with it has loaded it
     return {
         "commit": os.environ.get("SGDSIM_COMMIT") or commit or found,
         "dirty": changed if dirty is None else dirty,
         "python": platform.python_version(), "numpy": importlib.metadata.version("numpy"),
-        "torch": torch.__version__, "cuda": torch.version.cuda if gpu else None,
-        "device": torch.cuda.get_device_name(device) if gpu else _processor(), "kind": "gpu" if gpu else "cpu",
-        "tf32": bool(gpu and torch.backends.cuda.matmul.allow_tf32),
-        "deterministic": bool(torch.are_deterministic_algorithms_enabled()),
+        "torch": torch.__version__ if torch else None, "cuda": torch.version.cuda if torch and gpu else None,
+        "device": torch.cuda.get_device_name(device) if torch and gpu else _processor(),
+        "kind": "gpu" if gpu else "cpu", "tf32": bool(torch and gpu and torch.backends.cuda.matmul.allow_tf32),
+        "deterministic": bool(torch and torch.are_deterministic_algorithms_enabled()),
         "started": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
     }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from sgdsim import digest
@@ -63,9 +64,9 @@ class Sweep:
         """`topic/experiment`."""
         return f"{self.topic}/{self.experiment}"
 
-    @property
+    @cached_property
     def code(self) -> str:
-        """Digest of the measuring code, 16 hexadecimal digits."""
+        """Digest of the measuring code, 16 hexadecimal digits; taken once, as the code is loaded once."""
         return digest.of_modules([self.module])[:16]
 
     def configs(self) -> list[Row]:

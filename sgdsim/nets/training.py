@@ -80,8 +80,9 @@ def train(model: Stack, batches: Iterable[tuple[Tensor, Tensor]], *, steps: int,
     velocity = [torch.zeros_like(p) for p in parameters]
     decays, heavy = any(bool(d.any()) for d in decay), any(bool(b.any()) for b in beta)
     record = np.unique(np.round(np.linspace(0, steps, min(curve_points, steps) + 1)[1:]).astype(int))
-    total = parameters[0].new_zeros(len(parameters[0]), requires_grad=False)
-    diverged, since, curve = torch.zeros_like(total, dtype=torch.bool), 0, []
+    total = parameters[0].new_zeros(len(parameters[0]))
+    curve: list[np.ndarray] = []
+    diverged, since = torch.zeros_like(total, dtype=torch.bool), 0
     for t, (x, y) in zip(range(steps), batches, strict=False):
         losses, grads = model.gradients(x, y)
         factor = 1.0 if schedule is None else float(schedule(t))

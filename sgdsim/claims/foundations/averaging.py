@@ -178,7 +178,7 @@ polyak_ruppert = Claim(
     title="Averaging forgets the learning rate",
     statement=(
         r"With constant $0<\eta<2/\lambda_{\max}$ and additive noise of covariance $C$ the mean $\bar w_T$ "
-        r"of $T$ iterates has $T\,\mathrm{Cov}(\bar w_T)\to H^{-1}CH^{-1}$ for every $\eta$. In one mode, "
+        r"of $T$ iterates has $T\,\Cov(\bar w_T)\to H^{-1}CH^{-1}$ for every $\eta$. In one mode, "
         r"started in stationarity with variance $s$ and $\rho=1-\eta\lambda$, exactly $\Var\bar w_T=\frac "
         r"s{T^2}\Big[T\frac{1+\rho}{1-\rho}-\frac{2\rho(1-\rho^T)}{(1-\rho)^2}\Big]$. Reason: "
         r"$\lambda\sum_{t<T}w_t=\frac{w_0-w_T}\eta-\sum_{t<T}\xi_t$, whatever $\eta$."
@@ -287,7 +287,7 @@ averaging_inflation = Claim(
     title="Averaging at constant learning rate is not minimax for least squares",
     statement=(
         r"On streaming least squares with Gaussian features the gradient noise in stationarity has "
-        r"one-sample covariance $C_{\mathrm{eff}}=HSH+\tr(HS)H+\sigma^2H$, so $BT\,\mathrm{Cov}(\bar w_T)\to "
+        r"one-sample covariance $C_{\mathrm{eff}}=HSH+\tr(HS)H+\sigma^2H$, so $BT\,\Cov(\bar w_T)\to "
         r"H^{-1}C_{\mathrm{eff}}H^{-1}$, above the optimal $\sigma^2H^{-1}$ for every $\eta>0$. The excess "
         r"risk is inflated by $1+\big(1+\frac1d\big)\frac q{1-q}$, with $q$ of the claim on stability: only "
         r"$\eta\to0$ (or $B\to\infty$) reaches the optimum."

@@ -103,7 +103,11 @@ least_squares_second_moments = Claim(
         | {"self": lambda eta, lam, b: (1 - eta * lam) ** 2},
         "batch size dropped": _SECOND_MOMENT | {"coupling": lambda eta, lam, b: eta**2 * lam},
         "one step late": _SECOND_MOMENT
-        | {"second moment": lambda *a, **k: least_squares_second_moment(*a[:3], a[3] + 1, **k)},
+        | {
+            "second moment": lambda lam, noise, eta, t, **k: least_squares_second_moment(
+                lam, noise, eta, t + 1, **k
+            )
+        },
         "risk in place of m": _SECOND_MOMENT
         | {
             "total": lambda q, sigma2: sigma2 * q / (1 - q) / 2,
@@ -357,17 +361,16 @@ def even_moments(claimed):
 
 @cache
 def _heavy_tailed(learning_rates: tuple[float, ...], replicas: int, seed: int) -> np.ndarray:
-    """Iterates after 60 steps from zero, (learning rates, replicas); later ones have the same Hill estimates."""
-    run = simulate(
-        StreamingLeastSquares([1.0], noise_variance=1.0),
-        SGD(list(learning_rates)),
-        steps=60,
-        replicas=replicas,
-        seed=seed,
-        w0=[0.0],
-        record=[60],
-    )
-    return run.final[..., 0]
+    """Iterates after 60 steps from zero, (learning rates, replicas); later ones have the same Hill estimates.
+
+    A loop of its own: in one dimension, for a million replicas, it is quicker than the general one.
+    """
+    rng = np.random.Generator(np.random.SFC64(seed))
+    eta, w = np.array(learning_rates)[:, None], np.zeros((len(learning_rates), replicas))
+    for _ in range(60):
+        x, noise = rng.standard_normal((2, replicas), dtype=np.float32)
+        w -= eta * (x * (x * w - noise))
+    return w
 
 
 @kesten_tail.check("simulation", title="Hill estimates from the 4500 largest of a million replicas")

@@ -89,6 +89,6 @@ def train(task: Task, rates: np.ndarray, batch_size: int, steps: int, replicas: 
             u, v, finite = _run(x, y, rows, noise, factors, rate, task.start)
             if finite:
                 w = u * u - v * v
-                shrinkage = 2 * np.log(task.start) - np.mean(np.log(np.abs(u * v)))
+                shrinkage = 2 * np.log(task.start) - np.mean(np.log(np.maximum(np.abs(u * v), 1e-300)))
                 out[:, line, column] = np.mean((x @ w - y) ** 2) / 2, np.sum((w - teacher) ** 2) / 2, shrinkage
     return Ensemble(*out)

@@ -1,0 +1,270 @@
+"""Sweeps: what is stored, what a kill leaves behind, and how a grid grows."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from sgdsim.nets import grids, results, runs
+from sgdsim.nets.provenance import provenance
+from sgdsim.nets.runner import run
+from sgdsim.nets.sweep import Sweep
+
+HERE = Path(__file__).resolve().parent
+
+
+@pytest.fixture(autouse=True)
+def _toy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.syspath_prepend(HERE)
+    monkeypatch.setenv("SGDSIM_CACHE", str(tmp_path / "cache"))
+
+
+def toy(*, rates: tuple[float, ...] = (.25, .5, 1., 2., 4.), best: float = 0., sleep: float = 0.,
+        batches: int = 2, **more) -> Sweep:
+    cells = grids.cells(batch_size=list(range(1, batches + 1)), momentum=0., learning_rate=list(rates),
+                        seed=[0, 1], best=best, sleep=sleep)
+    return Sweep("toys", "parabola", "toy_cells", tuple(cells), **{"objectives": ("train_loss",), **more})
+
+
+def test_a_row_says_everything(tmp_path: Path) -> None:
+    rows = run(toy(), tmp_path, progress=False)
+    path = tmp_path / "toys" / "parabola.jsonl"
+    assert len(rows) == 20 and len(path.read_bytes().splitlines()) == 20
+    row = json.loads(path.read_bytes().splitlines()[0])
+    assert set(row) == {"id", "format", "experiment", "config", "status", "metrics", "provenance", "sum"}
+    assert row["id"] == results.cell_id(row["config"]) and len(row["id"]) == 16
+    assert row["config"]["code"] == toy().code and row["metrics"]["infinite"] is None
+    assert {"commit", "dirty", "torch", "device", "kind", "tf32", "deterministic", "started", "wall_s", "steps",
+            "data_sha256", "population", "index", "wall_group_s", "extended"} <= set(row["provenance"])
+    assert {row["provenance"]["population"] for row in rows} == {10}
+    for word in ("/", "\\"):  # no path of the machine that measured
+        assert word not in json.dumps(row["config"]) + json.dumps(row["metrics"])
+    assert str(Path.home()) not in path.read_text() and str(tmp_path) not in path.read_text()
+
+
+def test_resuming_measures_nothing_twice(tmp_path: Path) -> None:
+    first = run(toy(), tmp_path, progress=False)
+    content = (tmp_path / "toys" / "parabola.jsonl").read_bytes()
+    assert run(toy(), tmp_path, progress=False) == first
+    assert (tmp_path / "toys" / "parabola.jsonl").read_bytes() == content
+    elsewhere = run(toy(), tmp_path / "other", known=first, progress=False)
+    assert elsewhere == first and not (tmp_path / "other" / "toys" / "parabola.jsonl").exists()
+
+
+def test_order_of_cells_does_not_matter(tmp_path: Path) -> None:
+    sweep = toy()
+    cells = list(sweep.cells)
+    random.Random(5).shuffle(cells)
+    pairs = [{row["id"]: row["metrics"] for row in run(s, tmp_path / name, progress=False)}
+             for name, s in (("a", sweep), ("b", dataclasses.replace(sweep, cells=tuple(cells))))]
+    assert pairs[0] == pairs[1]
+
+
+@pytest.mark.parametrize("largest, jobs", [(1, 1), (3, 1), (3, 2)])
+def test_stack_size_and_processes_do_not_matter(tmp_path: Path, largest: int, jobs: int) -> None:
+    if jobs > 1:
+        pytest.importorskip("joblib")
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(HERE), os.environ.get("PYTHONPATH", "")])
+    rows = run(toy(largest_stack=largest), tmp_path, progress=False, jobs=jobs)
+    reference = run(toy(), tmp_path / "reference", progress=False)
+    assert {r["id"]: r["metrics"] for r in rows} == {r["id"]: r["metrics"] for r in reference}
+
+
+def test_a_change_of_code_measures_again(tmp_path: Path) -> None:
+    before = run(toy(), tmp_path, progress=False)
+    changed = toy()
+    changed.__dict__["code"] = "0" * 16  # what an edit of the measuring module does
+    after = run(changed, tmp_path, progress=False)
+    assert len(after) == len(before) and not {r["id"] for r in after} & {r["id"] for r in before}
+
+
+@pytest.mark.parametrize("best, added", [(2., {8., 16.}), (-2., {.125, .0625}), (0., set()), (3.9, {8., 16., 32., 64.})])
+def test_an_optimum_at_the_edge_extends_the_grid(tmp_path: Path, best: float, added: set[float]) -> None:
+    rows = run(toy(best=best), tmp_path, progress=False)
+    assert {row["config"]["learning_rate"] for row in rows} == {.25, .5, 1., 2., 4.} | added
+    assert {row["config"]["learning_rate"] for row in rows if row["provenance"]["extended"]} == added
+    assert run(toy(best=best), tmp_path, progress=False) == rows
+
+
+def test_extension_stops_after_two_rounds(tmp_path: Path) -> None:
+    rows = run(toy(best=50.), tmp_path, progress=False)
+    assert {row["config"]["learning_rate"] for row in rows} == {.25, .5, 1., 2., 4., 8., 16., 32., 64.}
+    assert grids.edges(rows, "train_loss", ("batch_size",)) == {(1,): "high", (2,): "high"}
+
+
+def test_budget_stops_before_it_is_spent(tmp_path: Path) -> None:
+    sweep = toy(sleep=.2, batches=6)
+    started = time.monotonic()
+    rows = run(sweep, tmp_path, progress=False, budget=.7)
+    assert time.monotonic() - started < 5 and 10 <= len(rows) < 60
+    assert len(run(sweep, tmp_path, progress=False)) == 60
+
+
+def test_bad_lines_are_skipped_and_named(tmp_path: Path) -> None:
+    rows = run(toy(), tmp_path, progress=False)
+    path = tmp_path / "toys" / "parabola.jsonl"
+    lines = path.read_bytes().splitlines(keepends=True)
+    foreign = results.make_row("another", {"seed": 1}, "ok", {}, {"extended": False})
+    wrong_sum = lines[3].replace(b'"status":"ok"', b'"status":"OK"')
+    path.write_bytes(b"".join(lines[:3]) + wrong_sum + b"[1, 2]\n" + results.canonical(foreign).encode() + b"\n"
+                     + lines[5][:40])  # the last line is torn and has no newline
+    with pytest.warns(UserWarning, match=r"line 4 \(wrong checksum\), 5 \(not a row of format 1\), "
+                                         r"6 \(of the experiment 'another'\), 7 \(torn\)"):
+        assert results.read(path, "parabola") == rows[:3]
+    with pytest.warns(UserWarning, match="torn"):
+        again = run(toy(), tmp_path, progress=False)
+    assert [(r["id"], r["metrics"]) for r in again] == [(r["id"], r["metrics"]) for r in rows]
+    with pytest.warns(UserWarning, match=r"7 \(torn\)"):  # the torn line was closed, so the next one is whole
+        assert len(results.read(path, "parabola")) == 20
+
+
+SCRIPT = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import test_sweep
+from pathlib import Path
+from sgdsim.nets.runner import run
+rows = run(test_sweep.slow(), Path(sys.argv[2]), progress=False)
+print(len(rows))
+"""
+
+
+def slow() -> Sweep:
+    return toy(batches=12, sleep=.01, largest_stack=2)
+
+
+def _start(tmp_path: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen([sys.executable, "-c", SCRIPT, str(HERE), str(tmp_path)], stdout=subprocess.PIPE,
+                            stderr=subprocess.PIPE, text=True, cwd=HERE.parents[1])
+
+
+def _wait_for(path: Path, size: int, process: subprocess.Popen[str]) -> None:
+    end = time.monotonic() + 60
+    while (path.stat().st_size if path.exists() else 0) < size and process.poll() is None:
+        assert time.monotonic() < end, "the run wrote nothing"
+        time.sleep(.001)
+
+
+def test_kills_lose_nothing_and_repeat_nothing(tmp_path: Path) -> None:
+    path, chance, seen, killed = tmp_path / "toys" / "parabola.jsonl", random.Random(1), set(), 0
+    for _ in range(5):
+        process = _start(tmp_path)
+        _wait_for(path, (path.stat().st_size if path.exists() else 0) + 3000, process)
+        time.sleep(chance.uniform(0, .03))
+        process.kill()
+        killed += process.wait() == -signal.SIGKILL
+        process.communicate()
+        now = {row["id"] for row in results.read(path, warn=False)}
+        assert seen <= now
+        seen = now
+    assert killed == 5 and 0 < len(seen) < 120
+    rows = run(slow(), tmp_path, progress=False)
+    lines = [json.loads(line)["id"] for line in path.read_bytes().splitlines() if line.endswith(b"}")]
+    assert len(rows) == 120 and sorted(lines) == sorted({row["id"] for row in rows})
+
+
+def test_sigterm_ends_a_run_in_order(tmp_path: Path) -> None:
+    process = _start(tmp_path)
+    path = tmp_path / "toys" / "parabola.jsonl"
+    _wait_for(path, 3000, process)
+    process.send_signal(signal.SIGTERM)
+    _, words = process.communicate(timeout=60)
+    assert process.returncode not in (0, -signal.SIGTERM) and "KeyboardInterrupt" in words
+    assert 0 < len(results.read(path)) < 120
+
+
+def test_a_failing_cell_is_not_stored(tmp_path: Path) -> None:
+    sweep = toy()
+    broken = dataclasses.replace(sweep, cells=(*sweep.cells, {**sweep.cells[0], "batch_size": 9, "fail": True}))
+    with pytest.raises(RuntimeError, match="cannot be measured"):
+        run(broken, tmp_path, progress=False)
+    assert len(results.read(tmp_path / "toys" / "parabola.jsonl")) == 20
+
+
+def test_merge_is_a_union_and_reports_noise(tmp_path: Path) -> None:
+    clean = provenance("cpu", commit="a" * 40, dirty=False)
+    one, two = ({"seed": k} for k in (1, 2))
+    row = {"a": results.make_row("e", one, "ok", {"x": 1.}, clean), "b": results.make_row("e", two, "ok", {"x": 2.}, clean),
+           "c": results.make_row("e", one, "ok", {"x": 1.5}, clean),
+           "d": results.make_row("e", {"seed": 3, "code": "k"}, "ok", {"x": 3.}, {**clean, "dirty": True})}
+    for name, content in (("left", "a"), ("right", "bcd")):
+        for key in content:
+            results.append(tmp_path / name, row[key])
+    remarks = results.merge(tmp_path / "all", tmp_path / "left", tmp_path / "right")
+    assert results.read(tmp_path / "all") == sorted([row["a"], row["b"]], key=lambda r: r["id"])
+    assert len(remarks) == 2 and "different metrics" in remarks[0] and "uncommitted" in remarks[1]
+    assert not results.merge(tmp_path / "with d", tmp_path / "left", code="k")
+    results.merge(tmp_path / "with d", tmp_path / "right", code="k")
+    assert len(results.read(tmp_path / "with d")) == 3
+
+
+def test_not_a_number_is_no_setting() -> None:
+    with pytest.raises(ValueError, match="not JSON compliant|Out of range"):
+        results.cell_id({"learning_rate": float("nan")})
+
+
+def test_rows_prefer_the_present_code_and_keep_the_old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sweep = toy(live=False)
+    monkeypatch.setattr(runs, "sweeps", lambda topic, scale=None: [sweep])
+    monkeypatch.setenv("SGDSIM_RUNS", str(tmp_path / "stored"))
+    assert runs.rows("toys/parabola") == []
+    old = toy(live=False)
+    old.__dict__["code"] = "0" * 16
+    run(old, tmp_path / "stored", progress=False)
+    assert {row["config"]["code"] for row in runs.rows("toys/parabola")} == {"0" * 16}
+    assert [row["config"]["seed"] for row in runs.rows("toys/parabola")] == [c["seed"] for c in sweep.cells]
+    run(dataclasses.replace(sweep, cells=sweep.cells[:3]), tmp_path / "stored", progress=False)
+    codes = [row["config"]["code"] for row in runs.rows("toys/parabola")]
+    assert codes == [sweep.code] * 3 + ["0" * 16] * 17
+
+
+def test_live_rows_are_measured_into_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sweep = toy(live=True)
+    monkeypatch.setattr(runs, "sweeps", lambda topic, scale=None: [sweep])
+    monkeypatch.setenv("SGDSIM_RUNS", str(tmp_path / "stored"))
+    rows = runs.Runs("toys/parabola").rows()
+    assert len(rows) == 20 and (tmp_path / "cache" / "runs" / "toys" / "parabola.jsonl").exists()
+    assert not (tmp_path / "stored").exists() and runs.rows("toys/parabola") == rows
+
+
+def test_measure_writes_a_manifest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runs, "sweeps", lambda topic, scale=None: [toy(best=2.)])
+    found = runs.measure("toys", "cpu", tmp_path, progress=False)
+    manifest = json.loads((tmp_path / "toys" / "parabola.manifest.json").read_text())
+    assert len(found["toys/parabola"]) == manifest["cells_measured"] == 28
+    assert manifest["cells_planned"] == 20 and manifest["cells_added_at_an_edge"] == 8
+    assert manifest["optimum_still_at_edge"] == {"train_loss": []}
+
+
+def test_unknown_names_are_refused() -> None:
+    for call, words in ((lambda: runs.sweeps("novels"), "novels"), (lambda: runs.sweeps("foundations", "tpu"), "tpu"),
+                        (lambda: runs.rows("foundations/nothing"), "nothing"),
+                        (lambda: runs.measure("foundations", "cpu", experiment="nothing"), "nothing")):
+        with pytest.raises(ValueError, match=words):
+            call()
+
+
+def test_best_rates_and_divergence() -> None:
+    def row(rate: float, seed: int, loss: float | None, momentum: float = 0.) -> dict:
+        return {"config": {"learning_rate": rate, "momentum": momentum, "seed": seed, "batch_size": 8},
+                "status": "ok" if loss is not None else "diverged", "metrics": {} if loss is None else {
+                    "train_loss": loss, "test_accuracy": 1 - loss}}
+
+    rows = [row(.1, 1, .3), row(.1, 0, .1), row(.2, 0, .05), row(.2, 1, None)]
+    assert grids.best_rates(rows, "train_loss", ("batch_size",))[(8,)][0] == .1
+    assert grids.best_rates(rows, "train_loss", ("batch_size",))[(8,)][1].tolist() == [.1, .3]  # seeds in order
+    assert grids.table(rows, "test_accuracy", ("batch_size",))[(8,)][.2].tolist() == [.95, 0.]
+    assert grids.effective_rate(row(.05 * (1 - .9), 0, .1, .9)["config"]) == .05
+
+
+if sys.platform == "win32":
+    pytestmark = pytest.mark.skip(reason="signals and file locks of POSIX")
