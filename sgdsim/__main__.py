@@ -23,7 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     run.add_argument("topic", choices=claims.TOPICS)
     run.add_argument("--scale", choices=("cpu", "gpu"), default="cpu")
     run.add_argument("--experiment", help="only this one")
-    run.add_argument("--out", help="folder of the rows; by default data/runs of a checkout, else the cache folder")
+    run.add_argument("--out", help="folder of the rows (data/runs to keep them with the book); by default the cache folder")
     run.add_argument("--scheduler", help="address of a Dask cluster, such as tcp://host:8786")
     run.add_argument("--minutes", type=float, help="start no cell that would not finish within this time")
     arguments = parser.parse_args(argv)
@@ -31,10 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _ledger(arguments.format)
     if arguments.command == "check":
         return _check(arguments.topic)
-    from sgdsim.nets.runner import measure
-
-    return measure(arguments.topic, arguments.scale, experiment=arguments.experiment, folder=arguments.out,
-                   scheduler=arguments.scheduler, minutes=arguments.minutes)
+    return _run(arguments)
 
 
 def _ledger(form: str) -> int:
@@ -60,6 +57,20 @@ def _check(topics: Sequence[str]) -> int:
             print("   ", _line(outcome))
     print(f"{len(listed)} claims, {unexpected} outcomes other than expected")
     return int(unexpected > 0)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from sgdsim.nets.runs import measure
+
+    try:
+        found = measure(arguments.topic, arguments.scale, arguments.out, arguments.experiment,
+                        scheduler=arguments.scheduler, budget=arguments.minutes and 60 * arguments.minutes)
+    except (ValueError, FileNotFoundError) as problem:
+        print(problem, file=sys.stderr)
+        return 2
+    for name, rows in found.items():
+        print(f"{name}: {len(rows)} rows")
+    return 0
 
 
 def _outcomes(claim: Claim, progress: str) -> list[Outcome]:

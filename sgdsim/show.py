@@ -5,6 +5,7 @@ Everything prints in a terminal, shows itself in plain Jupyter, and is numbered 
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -61,28 +62,36 @@ def show(claim: Claim) -> ClaimBox:
 
 
 def glue(name: str, value: Any, display: bool = False) -> None:
-    """Give a computed value a name that prose can use; outside the book, print it.
+    """Give a computed value a name that prose can use; outside the build of the book, print it.
 
     Parameters
     ----------
     name : str
         Name by which prose, through MyST's glue roles, uses the value.
     value : object
-        NumPy scalars become Python numbers, so that formats such as `:.3f` apply.
+        NumPy scalars become Python numbers, so that formats such as `:.3f` apply. A figure is closed in the book,
+        where prose places it, and left to Jupyter elsewhere.
     display : bool
         Also show the value in the cell's output.
+
+    Examples
+    --------
+    >>> glue("answer", 42)
+    answer = 42
     """
     if hasattr(value, "item") and getattr(value, "ndim", None) == 0:
         value = value.item()
-    try:
+    is_figure = hasattr(value, "savefig")
+    if os.environ.get("SGDSIM_BOOK"):
         from myst_nb import glue as book_glue
-        from IPython import get_ipython
-    except ImportError:
-        get_ipython = lambda: None
-    if get_ipython() is None:
-        print(f"{name} = {value!r}")
-    else:
+
         book_glue(name, value, display=display)
+        if is_figure:
+            import matplotlib.pyplot as plt
+
+            plt.close(value)
+    elif not is_figure:
+        print(f"{name} = {value!r}")
 
 
 def stored(path: str) -> Path:

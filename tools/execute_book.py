@@ -113,6 +113,7 @@ def main(argv=None):
     from sgdbook.cachekey import runs_last
 
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ["SGDSIM_BOOK"] = "1"                     # `glue` stores for the book instead of printing
     os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"         # the kernel of this environment, not one of the user's
     cache = get_cache(str(ROOT / "_build/.jupyter_cache"))
     todo = stale(cache, set(options.pages))

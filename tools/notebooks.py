@@ -80,12 +80,16 @@ def run_sphinx(out, execute):
     return Path(out).parent / ".doctrees" / "environment.pickle"
 
 
-def claim_numbers(environment):
-    """Claim id -> number, from the environment that Sphinx has just written."""
+def numbers_of(environment):
+    """Label of a claim or figure -> its number, from the environment that Sphinx has just written."""
     from sgdbook.claims import _numbers
 
     with open(environment, "rb") as file:
-        return {name: number for name, (_, number) in _numbers(pickle.load(file)).items()}
+        env = pickle.load(file)
+    numbers = {f"claim-{name}": number for name, (_, number) in _numbers(env).items()}
+    for page in env.toc_fignumbers.values():
+        numbers.update({label: ".".join(map(str, number)) for label, number in page.get("figure", {}).items()})
+    return numbers
 
 
 def headings_of(text):
@@ -110,6 +114,7 @@ def clean_text(text, page, headings):
         return f"]({site()}/{name}.html{anchor})"
 
     text = re.sub(r"^(#+) (.*)$", heading, text, flags=re.M)
+    text = re.sub(r"(?<![$\\])\$ ([^$\n]+?) \$", r"$\1$", text)
     text = text.replace("**Proof.**\n\nProof. ", "**Proof.** ")
     text = re.sub(r"\]\((?!https?:)([\w./-]+)\.html(#[\w-]+)?\)", link, text)
     return expand_macros(text)
@@ -149,18 +154,19 @@ def code_cells(source, options, numbers):
     from sgdsim._markup import expand_macros
 
     shown = re.search(r"^show\(\w+\.(\w+)\)", source, re.M)
-    name = shown[1].replace("_", "-") if shown else ""
-    before = [new_markdown_cell(f'<a id="claim-{name}"></a>**Claim {numbers[name]}**')] if name in numbers else []
+    name = "claim-" + shown[1].replace("_", "-") if shown else ""
+    before = [new_markdown_cell(f'<a id="{name}"></a>**Claim {numbers[name]}**')] if name in numbers else []
     folded = {"hide-input", "remove-input", "remove-cell", "hide-cell"} & set(options.get("tags") or [])
     code = new_code_cell(source, metadata={"jupyter": {"source_hidden": True}} if folded else {})
-    caption = ((options.get("mystnb") or {}).get("figure") or {}).get("caption", "")
-    after = [new_markdown_cell(f"*{expand_macros(caption.strip())}*")] if caption else []
+    figure = (options.get("mystnb") or {}).get("figure") or {}
+    words = expand_macros(figure.get("caption", "").strip())
+    after = [new_markdown_cell(f"**Fig. {numbers.get(figure.get('name'), '')}** {words}")] if words else []
     return before + [code] + after
 
 
 def generate(sphinx_out, out, *, execute=True):
     """Write every notebook below `out`; returns their paths."""
-    numbers = claim_numbers(run_sphinx(sphinx_out, execute))
+    numbers = numbers_of(run_sphinx(sphinx_out, execute))
     shutil.rmtree(out, ignore_errors=True)
     written = []
     for path in sorted(Path(sphinx_out).rglob("*.ipynb")):

@@ -6,7 +6,7 @@ same trajectory, bit for bit, whatever the other replicas, the block sizes and t
 
 from sgdsim.kernels.additive import additive_quadratic
 from sgdsim.kernels.driver import Paths
-from sgdsim.kernels.finite_sum import finite_sum
+from sgdsim.kernels.finite_sums import finite_sum
 from sgdsim.kernels.jumps import quadratic_jumps
 from sgdsim.kernels.streaming import streaming_least_squares
 

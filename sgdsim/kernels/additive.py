@@ -70,8 +70,7 @@ def additive_quadratic(eigenvalues: ArrayLike, noise_scale: ArrayLike, start: Ar
                  np.searchsorted(job.record_steps, first, side="right"), limit, block.state, block.velocity,
                  block.values, block.diverged, block.last)
 
-    at_start = 0.5 * (job.start**2 @ modes)
-    return integrate(job, advance, at_start, int(job.record_steps[-1]), threads, progress, momentum=kind != "sgd")
+    return integrate(job, advance, modes, int(job.record_steps[-1]), threads, progress, momentum=kind != "sgd")
 
 
 def check_modes(eigenvalues: ArrayLike, noise_scale: ArrayLike) -> tuple[NDArray, NDArray]:

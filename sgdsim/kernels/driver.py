@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -88,21 +88,21 @@ def make_job(start: ArrayLike, learning_rates: ArrayLike, batch_sizes: ArrayLike
         raise ValueError(f"record_steps is {record_steps}; allowed is a list of one or more integers")
     if records[0] < 0 or np.any(np.diff(records) <= 0):
         raise ValueError(f"record_steps is {record_steps}; allowed are increasing steps from 0")
-    if points.shape not in ((dimension,), (len(stream), dimension)) or not np.all(np.isfinite(points)):
-        raise ValueError(f"start has shape {points.shape} and must be finite and of shape ({dimension},) "
-                         f"or ({len(stream)}, {dimension})")
     if kind not in (np.float32, np.float64):
         raise ValueError(f"dtype is {kind}; allowed are float32 and float64")
+    if points.shape not in ((dimension,), (len(stream), dimension)) or not np.all(abs(points) <= np.finfo(kind).max):
+        raise ValueError(f"start has shape {points.shape} and must be finite and of shape ({dimension},) "
+                         f"or ({len(stream)}, {dimension})")
     points = np.broadcast_to(points, (len(stream), dimension))
     return Job(points, rates, batches.astype(np.int64), records.astype(np.int64), stream, kind, float(threshold))
 
 
-def integrate(job: Job, advance: Callable[[Block, int, int], None], values_at_start: NDArray, steps: int,
+def integrate(job: Job, advance: Callable[[Block, int, int], None], curvature: NDArray, steps: int,
               threads: int | None, progress: Callable[[float], None] | None, momentum: bool = False,
               samples: int = 1) -> Paths:
     """Take every replica from step 0 to `steps` by calls of advance(block, first, last).
 
-    values_at_start (R,) are the objectives of the start; a step draws `samples` times d numbers; the blocks of 16 replicas are shared among threads.
+    The objective is 1/2 sum_i curvature_i e_i^2; a step draws `samples` times d numbers; the blocks of 16 replicas are shared among threads.
     """
     cells, records = len(job.rates), len(job.record_steps)
     replicas, dimension = job.start.shape
@@ -125,7 +125,9 @@ def integrate(job: Job, advance: Callable[[Block, int, int], None], values_at_st
 
     share(work, blocks, threads, progress)
     if job.record_steps[0] == 0:
-        values[:, 0] = values_at_start
+        with np.errstate(over="ignore"):
+            at_start = job.start**2 @ curvature / 2
+        values[:, 0] = np.where(at_start <= job.threshold, at_start, np.inf)
     grid = (len(job.batch_sizes), len(job.learning_rates))
     return Paths(values.reshape(*grid, records, replicas), final.reshape(*grid, replicas, dimension),
                  diverged.reshape(*grid, replicas))
@@ -160,31 +162,38 @@ def _load(job: Job, rows: slice, momentum: bool) -> Block:
                  np.zeros_like(state))
 
 
-def share(work: Callable, blocks: list[slice], threads: int | None, progress: Callable[[float], None] | None) -> None:
-    """Run `work` on all blocks; an exception, Ctrl-C included, stops the others at their next tick."""
-    lock, stopped, done = threading.Lock(), threading.Event(), 0.0
+def share(work: Callable, blocks: list, threads: int | None, progress: Callable[[float], None] | None) -> None:
+    """Run work(block, tick) on all blocks; an exception, Ctrl-C included, stops the others at their next tick."""
+    threads = default_threads() if threads is None else threads
+    if threads < 1:
+        raise ValueError(f"threads is {threads}; allowed are integers, 1 or above")
+    lock, done, failures = threading.Lock(), 0.0, []
 
     def tick(weight: float) -> None:
         nonlocal done
-        if stopped.is_set():
-            raise InterruptedError("stopped, because another block failed or was interrupted")
         with lock:
+            if failures:
+                raise InterruptedError("stopped with the others")
             done += weight
             if progress is not None:
                 progress(min(done, 1.0))
 
-    threads = min(threads or default_threads(), len(blocks))
-    if threads == 1:
+    def guarded(block: Any) -> None:
+        try:
+            if not failures:
+                work(block, tick)
+        except BaseException as failure:
+            failures.append(failure)
+
+    if min(threads, len(blocks)) == 1:
         for block in blocks:
             work(block, tick)
         return
-    with ThreadPoolExecutor(threads) as pool:
-        futures = [pool.submit(work, block, tick) for block in blocks]
+    with ThreadPoolExecutor(min(threads, len(blocks))) as pool:
+        futures = [pool.submit(guarded, block) for block in blocks]
         try:
-            for future in futures:
-                future.result()
-        except BaseException:
-            stopped.set()
-            for future in futures:
-                future.cancel()
-            raise
+            wait(futures)
+        except BaseException as interrupt:
+            failures.insert(0, interrupt)
+    if failures:
+        raise failures[0]

@@ -57,8 +57,7 @@ def quadratic_jumps(eigenvalues: ArrayLike, noise_scale: ArrayLike, start: Array
         _advance(block.key0, block.key1, first, last, modes.astype(job.dtype), coefficients, job.record_steps, job.limit,
                  block.state, block.velocity, block.values, block.diverged, block.last)
 
-    at_start = 0.5 * (job.start**2 @ modes)
-    return integrate(job, advance, at_start, len(job.record_steps), threads, progress, momentum=kind != "sgd")
+    return integrate(job, advance, modes, len(job.record_steps), threads, progress, momentum=kind != "sgd")
 
 
 def _constant_factor(schedule: Schedule | ArrayLike | None, first: int, last: int) -> float:

@@ -79,9 +79,8 @@ def streaming_least_squares(eigenvalues: ArrayLike, noise_sd: float, start: Arra
                     np.searchsorted(job.record_steps, first), job.limit, block.state, block.velocity, block.values,
                     block.diverged, block.last)
 
-    at_start = 0.5 * (job.start**2 @ modes)
     samples = int(job.batches.max()) if method == "direct" else 1
-    paths = integrate(scaled, advance, at_start, int(job.record_steps[-1]), threads, progress, samples=samples)
+    paths = integrate(scaled, advance, np.ones(len(curvature)), int(job.record_steps[-1]), threads, progress, samples=samples)
     safe_root = np.where(root > 0, root, 1).astype(job.dtype)
     final = np.where(root > 0, paths.final[..., :dimension] / safe_root, job.start.astype(job.dtype))
     return paths._replace(final=final)

@@ -14,6 +14,7 @@ _MODULE_OF = {
     "Runs": "runs",
     "Stack": "models",
     "StackedMLP": "models",
+    "StackedWideResNet": "wide_resnet",
     "Sweep": "sweep",
     "batch_indices": "batches",
     "best_rates": "grids",

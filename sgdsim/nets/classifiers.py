@@ -1,4 +1,4 @@
-"""Measures cells that train image classifiers: all cells of a call as one stack of multilayer perceptrons."""
+"""Measures cells that train image classifiers: all cells of a call as one stack."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from sgdsim.nets.measured import Measured, column
 from sgdsim.nets.models import Stack, StackedMLP
 from sgdsim.nets.threads import one_thread
 from sgdsim.nets.training import evaluate, train
+from sgdsim.nets.wide_resnet import StackedWideResNet
 from sgdsim.schedules import HalfThenHalve
 
 __all__ = ["measure_cells", "steps_of"]
@@ -23,8 +24,8 @@ SCHEDULES = {"constant": lambda steps: None, "half-then-halve": HalfThenHalve}
 def measure_cells(configs: list[dict[str, Any]], device: str = "cpu") -> list[Measured]:
     """Train and judge networks; the settings may differ in learning rate, momentum, weight decay and seed only.
 
-    Settings: `data`, `images`, `test_images`, `pool` (see `sgdsim.nets.load`); `hidden`, `activation`;
-    `batch_size`, `learning_rate`, `momentum`, `weight_decay`, `schedule`, `seed`, `order`; `epochs` or `steps`.
+    Settings: `data`, `images`, `test_images`, `pool` (see `sgdsim.nets.load`); `net`, which is `mlp` (with `hidden`
+    and `activation`) or `wide_resnet` (with `depth`, `widen`, `precision`); `batch_size`, `learning_rate`, `momentum`, `weight_decay`, `schedule`, `seed`, `order`; `epochs` or `steps`.
 
     Metrics: `train_loss` on the whole training set after the last step, `train_accuracy`, `test_loss`,
     `test_accuracy`, and the accuracies on the halves of the test set with even and odd index (`select_accuracy`,
@@ -32,11 +33,10 @@ def measure_cells(configs: list[dict[str, Any]], device: str = "cpu") -> list[Me
     """
     first = configs[0]
     data = load(first["data"], first["images"], first["test_images"], first["pool"])
-    x, y, test_x, test_y = _on(device, data)
-    seeds = column(configs, "seed")
-    steps = steps_of(first)
-    classes = 1 + int(max(y.max(), test_y.max()))
-    stack = StackedMLP((x[0].numel(), *first["hidden"], classes), seeds, first["activation"]).to(device)
+    x, y, test_x, test_y = (torch.from_numpy(a).to(device)
+                            for a in (data.train_x, data.train_y, data.test_x, data.test_y))
+    seeds, steps = column(configs, "seed"), steps_of(first)
+    stack = NETS[first["net"]](first, seeds, data).to(device)
     indices = batch_indices(len(y), seeds, first["batch_size"], first["order"], device)
     run = train(stack, minibatches(x, y, indices), steps=steps, schedule=SCHEDULES[first["schedule"]](steps),
                 learning_rate=column(configs, "learning_rate"), momentum=column(configs, "momentum"),
@@ -61,6 +61,22 @@ def steps_of(config: dict[str, Any]) -> int:
     return int(config.get("steps") or config["epochs"] * (config["images"] // config["batch_size"]))
 
 
+def _mlp(config: dict[str, Any], seeds: list[int], data: DataSet) -> Stack:
+    return StackedMLP((data.train_x[0].size, *config["hidden"], _classes(data)), seeds, config["activation"])
+
+
+def _wide_resnet(config: dict[str, Any], seeds: list[int], data: DataSet) -> Stack:
+    return StackedWideResNet(seeds, config["depth"], config["widen"], data.train_x.shape[1], _classes(data),
+                             config["precision"])
+
+
+def _classes(data: DataSet) -> int:
+    return 1 + int(max(data.train_y.max(), data.test_y.max()))
+
+
+NETS = {"mlp": _mlp, "wide_resnet": _wide_resnet}
+
+
 def _judge(stack: Stack, x: torch.Tensor, y: torch.Tensor, test_x: torch.Tensor,
            test_y: torch.Tensor) -> dict[str, list[float]]:
     train_loss, train_right = evaluate(stack, x, y)
@@ -69,9 +85,3 @@ def _judge(stack: Stack, x: torch.Tensor, y: torch.Tensor, test_x: torch.Tensor,
              "report_accuracy": right[:, 1::2]}
     return {"train_loss": train_loss.tolist(), "test_loss": test_loss.tolist(),
             **{name: part.double().mean(dim=1).tolist() for name, part in parts.items()}}
-
-
-def _on(device: str, data: DataSet) -> list[torch.Tensor]:
-    arrays: list[Any] = [data.train_x.reshape(len(data.train_x), -1), data.train_y,
-                         data.test_x.reshape(len(data.test_x), -1), data.test_y]
-    return [torch.from_numpy(array).to(device) for array in arrays]

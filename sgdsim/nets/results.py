@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from sgdsim.digest import write_atomically
+from sgdsim.digest import cache_folder, write_atomically
 
 __all__ = ["Row", "append", "canonical", "cell_id", "exclusive", "merge", "read"]
 
@@ -136,8 +136,10 @@ def exclusive(path: Path) -> Iterator[None]:
     except ImportError:  # elsewhere the reader's rule "first of each id" has to do
         yield
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path.with_suffix(".lock"), "w") as lock:
+    name = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:16]
+    folder = cache_folder() / "locks"  # not beside the rows, which are tracked
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / name, "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 

@@ -10,6 +10,7 @@ torch = pytest.importorskip("torch")
 from sgdsim.nets.batches import batch_indices, minibatches  # noqa: E402
 from sgdsim.nets.models import DiagonalLinearNet, Stack, StackedMLP  # noqa: E402
 from sgdsim.nets.training import evaluate, train  # noqa: E402
+from sgdsim.nets.wide_resnet import StackedWideResNet  # noqa: E402
 from sgdsim.schedules import HalfThenHalve  # noqa: E402
 
 RATES, MOMENTA, DECAYS, SEEDS = [.05, .1, .02, .2], [0., .9, .5, 0.], [0., 1e-3, 0., 1e-2], [3, 3, 4, 5]
@@ -62,6 +63,27 @@ def test_written_gradients_equal_autograd(stack: Stack, labels: str) -> None:
     assert torch.allclose(losses, reference, rtol=1e-12)
     for g, e in zip(grads, expected, strict=True):
         assert torch.allclose(g, e, rtol=1e-10, atol=1e-14)
+
+
+def test_wide_resnet_of_a_stack_is_that_of_one() -> None:
+    """A stack against single models: the groups of its convolutions must not mix models."""
+    stream = np.random.default_rng(7)
+    images = torch.tensor(stream.standard_normal((3, 2, 3, 8, 8)), dtype=torch.float32)
+    labels = torch.tensor(stream.integers(10, size=(3, 2)))
+    stack = StackedWideResNet([4, 5, 4], depth=10, widen=1)
+    with torch.no_grad():
+        stack.gains += torch.tensor([[.5], [-.3], [.8]])  # at the start the branches count for nothing
+    losses, grads = stack.gradients(images, labels)
+    for i, seed in enumerate([4, 5, 4]):
+        one = StackedWideResNet([seed], depth=10, widen=1)
+        with torch.no_grad():
+            one.gains += stack.gains[i : i + 1]
+        alone, own = one.gradients(images[i : i + 1], labels[i : i + 1])
+        assert abs(losses[i].item() - alone[0].item()) < 1e-5
+        for many, single in zip(grads, own, strict=True):
+            assert torch.allclose(many[i], single[0], rtol=1e-3, atol=1e-5)
+    with pytest.raises(ValueError, match="depth is 12"):
+        StackedWideResNet([0], depth=12)
 
 
 def test_a_model_trains_the_same_in_any_company() -> None:

@@ -1,8 +1,12 @@
-"""Fail the build when a public name has no place on an API page."""
+"""API pages from docstrings, and a build that fails when a public name has no place on one.
+
+A page says `% modules: problems rules`; each becomes a section. A package without `__all__` stands for its modules.
+"""
 
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 from sphinx.ext.autodoc import FunctionDocumenter
@@ -70,6 +74,27 @@ def _all_of(path):
     return names.get("__all__") or names.get("_MODULE_OF") or defined
 
 
+def expand(text, package=PACKAGE):
+    """A page with its lines `% modules: ...` written out."""
+    def sections(found):
+        names = [full for name in found[1].split() for full in _modules(package / name, f"{package.name}.{name}")]
+        return "\n\n".join(f"## `{n}`\n\n```{{eval-rst}}\n.. automodule:: {n}\n   :members:\n```" for n in names)
+
+    return re.sub(r"^% modules: (.+)$", sections, text, flags=re.M)
+
+
+def _modules(path, name):
+    if not path.is_dir() or (path / "__init__.py").is_file() and _all_of(path / "__init__.py"):
+        return [name]
+    inside = sorted(p for p in path.iterdir() if not p.name.startswith("_") and (p.suffix == ".py" or p.is_dir()))
+    return [full for p in inside for full in _modules(p.with_suffix(""), f"{name}.{p.stem}")]
+
+
+def _on_source_read(app, docname, source):
+    if docname.startswith("api/"):
+        source[0] = expand(source[0])
+
+
 def missing(documented, package=PACKAGE):
     """Public names without documentation; a name may be documented in the package that re-exports it."""
     names = list(public_names(package))
@@ -93,4 +118,5 @@ def setup(app):
     """Register with Sphinx."""
     app.setup_extension("sphinx.ext.autodoc")
     app.add_autodocumenter(FormulaDocumenter)
+    app.connect("source-read", _on_source_read)
     app.connect("env-check-consistency", _check)

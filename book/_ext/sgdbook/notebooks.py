@@ -1,7 +1,8 @@
 """Cells that a page hides stay in its notebook.
 
-MyST-NB drops the source of cells tagged `remove-input` and `remove-cell` while it reads a page. Here it is kept in
-the document, marked, and dropped again when HTML is written; so one reading serves both builders.
+MyST-NB drops the source of cells tagged `remove-input` while it reads a page. Here it is kept in the document,
+marked, and dropped again when HTML is written; so one reading serves both builders. (A cell tagged `remove-cell`
+is lost before that: pages write `remove-input, remove-output` instead.)
 """
 
 from __future__ import annotations
@@ -11,17 +12,15 @@ from myst_nb.core.render import MditRenderMixin
 from sphinx.transforms.post_transforms import SphinxPostTransform
 
 WITHOUT_SOURCE = {"remove-input", "remove_input"}
-WITHOUT_CELL = {"remove-cell", "remove_cell"}
 _render = MditRenderMixin.render_nb_cell_code
 
 
 def _render_marked(self, token):
     metadata = token.meta["metadata"]
     tags = set(metadata.get("tags", []))
-    if not tags & (WITHOUT_SOURCE | WITHOUT_CELL):
+    if not tags & WITHOUT_SOURCE:
         return _render(self, token)
-    kept = sorted(tags - WITHOUT_SOURCE - WITHOUT_CELL) + (["remove-output"] if tags & WITHOUT_CELL else [])
-    token.meta["metadata"] = {**metadata, "tags": kept}
+    token.meta["metadata"] = {**metadata, "tags": sorted(tags - WITHOUT_SOURCE)}
     before = len(self.current_node.children)
     _render(self, token)
     for node in self.current_node.children[before:]:

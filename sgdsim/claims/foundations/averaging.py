@@ -52,8 +52,8 @@ inverse_time_decay = Claim(
         r"like $t^{-2c\lambda}$."
     ),
     source=(
-        "Chung (1954) and Fabian (1968) for the asymptotic variance; the product and the statement for one "
-        "mode are derived here"
+        "Chung (1954) and Fabian (1968) for the asymptotic variance; the product and the "
+        "statement for one mode are derived here"
     ),
     reconstructed=True,
     claimed=_DECAY,
@@ -183,7 +183,8 @@ polyak_ruppert = Claim(
         r"s{T^2}\Big[T\frac{1+\rho}{1-\rho}-\frac{2\rho(1-\rho^T)}{(1-\rho)^2}\Big]$. Reason: "
         r"$\lambda\sum_{t<T}w_t=\frac{w_0-w_T}\eta-\sum_{t<T}\xi_t$, whatever $\eta$."
     ),
-    source=("Polyak and Juditsky (1992); the finite-time formula is derived here"),
+    source="Polyak and Juditsky (1992); the finite-time formula is derived here",
+    reconstructed=True,
     claimed=_AVERAGE,
     mutants={
         "limit of the last iterate": _AVERAGE | {"limit": lambda lam, noise: noise / (2 * lam)},
@@ -293,7 +294,7 @@ averaging_inflation = Claim(
         r"$\eta\to0$ (or $B\to\infty$) reaches the optimum."
     ),
     source=(
-        "Reconstructed: derived here; a step-size term of this kind is in Mou et al. (2020), the setting is "
+        "Derived here; a step-size term of this kind is in Mou et al. (2020), the setting is "
         "that of Jain et al. (2018)"
     ),
     reconstructed=True,

@@ -57,7 +57,7 @@ compressed_step = Claim(
         r"v{|v|}+\rho\big(\xi-\frac{v^\top\xi}{|v|^2}v\big)\big]$ has exactly the law of the gradient of $B$ "
         r"fresh samples $x_b\sim N(0,H)$ with label noise $N(0,\sigma^2)$, for every $B\ge1$."
     ),
-    source=("Reconstructed: derived here by conditioning on the part of the features along $v$"),
+    source="Derived here by conditioning on the part of the features along $v$",
     caveat=(
         "Needs Gaussian features and Gaussian label noise. Two learning rates that share the $d+3$ numbers "
         "are coupled, but not in the way in which they would be by sharing the samples."
@@ -88,7 +88,8 @@ def _by_coefficients(exponent: Any, root: Any, normal: Any, rest: Any) -> tuple[
 
 
 @compressed_step.check(
-    "algebra", title="moment generating function of (s'r, |r|^2): the two laws are the same, B = 1, 2, 5"
+    "algebra",
+    title="moment generating function of the two random scalars, compressed and direct, B = 1, 2, 5",
 )
 def generating_function(claimed):
     import sympy
@@ -183,10 +184,10 @@ def _features(g: Array) -> dict[str, Array]:
     across = g @ np.array([1.0, 1.0, 1.0, 1.0])
     squared = (g**2).sum(axis=1)
     return {
-        "|g|^2": squared,
-        "(p'g)^2": across**2,
-        "(e'g)|g|^2": (g @ ERROR) * squared,
-        "P(|g|^2 > mean)": (squared > squared.mean()).astype(float),
+        "squared norm": squared,
+        "squared projection": across**2,
+        "third order": (g @ ERROR) * squared,
+        "above mean norm": (squared > squared.mean()).astype(float),
     }
 
 

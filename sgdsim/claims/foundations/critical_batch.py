@@ -33,9 +33,8 @@ critical_batch_one_step = Claim(
         r"E{E_{\min}}-1\big)=1$: linear speed-up up to $B_{\mathrm{noise}}$, half of the best possible "
         r"there, none far beyond."
     ),
-    source=(
-        "McCandlish et al. (2018), section 2 and its appendix on the trade-off of steps against examples"
-    ),
+    source="McCandlish et al. (2018, arXiv 1812.06162), section 2; derived anew by the checks",
+    reconstructed=True,
     caveat=(
         "One step from one point: the noise scale changes along a run, and the best single step is not the "
         "best constant rate."
@@ -153,7 +152,7 @@ noisy_quadratic_steps = Claim(
         r"$B=16$ the steps fall like $1/B$, from $B=256$ on hardly at all; at $B=16$ to $256$ the hyperbola "
         r"of the one-step theory holds to a factor of two."
     ),
-    source=("The model: Zhang et al. (2019, arXiv 1907.04164), section 3; these numbers are computed here"),
+    source="The model is that of Zhang et al. (2019, arXiv 1907.04164); the numbers are computed here",
     reconstructed=True,
     claimed=_STEPS,
     mutants={
@@ -238,9 +237,7 @@ noisy_quadratic_learning_rate = Claim(
         r"$B=4096$; at $B=64$, the knee, it is $1.17$, and half or one and a half times that rate misses the "
         r"target after the same number of steps."
     ),
-    source=(
-        "Zhang et al. (2019, arXiv 1907.04164) for the model and the shape; the numbers are computed here"
-    ),
+    source="Model and shape as in Zhang et al. (2019, arXiv 1907.04164); the numbers are computed here",
     reconstructed=True,
     claimed=_RATE,
     mutants={

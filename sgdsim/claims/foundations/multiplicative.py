@@ -93,7 +93,7 @@ least_squares_second_moments = Claim(
         r"B\,\frac{m_\infty+\sigma^2}{2-\eta\lambda_i(1+1/B)}$."
     ),
     source=(
-        "Reconstructed: derived here from Isserlis' theorem. The same recursion is known for LMS filters "
+        "Derived here from Isserlis' theorem. The same recursion is known for LMS filters "
         "(Feuer and Weinstein 1985) and for least squares (Jain et al. 2018; Bordelon and Pehlevan 2021)"
     ),
     reconstructed=True,
@@ -238,10 +238,7 @@ mean_square_stability = Claim(
         r"$\eta<\frac{2B}{B+d+1}$: at batch size 1 the limit $\frac2{d+2}$ falls with the dimension, and "
         r"only for $B\gg d$ does it reach gradient descent's $2/\lambda_{\max}$."
     ),
-    source=(
-        "Reconstructed: derived here (matrix determinant lemma). Compare the divergent step size of Jain et "
-        "al. (2018)"
-    ),
+    source="Derived here (matrix determinant lemma). Compare the divergent step size of Jain et al. (2018)",
     reconstructed=True,
     claimed=_STABILITY,
     mutants={
@@ -327,8 +324,8 @@ kesten_tail = Claim(
         r"$\eta=\frac23$ on."
     ),
     source=(
-        "Kesten (1973, Theorem 5), in one dimension Goldie (1991, Theorem 4.1); the equation for these "
-        "Gaussian features is derived here"
+        "Kesten (1973, Theorem 5), in one dimension Goldie (1991, Theorem 4.1), applied here "
+        "to Gaussian features"
     ),
     caveat=(
         "Hill's estimate has a bias that its interval does not contain: the power law is reached only far "
@@ -396,7 +393,7 @@ almost_sure_stability = Claim(
         r"$\E\log|1-\eta x^2|$. Between $\frac23$ and that zero every run is stable and the second moment "
         r"infinite; between $2$ and it even the mean diverges."
     ),
-    source=("Kesten (1973) and Vervaat (1979) for the criterion; the numbers are derived here"),
+    source="Criterion of Kesten (1973) and Vervaat (1979); the numbers are derived here",
     reconstructed=True,
     claimed={"second moment": least_squares_max_learning_rate([1.0], 1), "almost sure": almost_sure_limit()},
     mutants={
@@ -458,6 +455,9 @@ def _exact_m(steps: Any, eigenvalues: tuple[float, ...] = EIGENVALUES) -> np.nda
     return s @ np.array(eigenvalues)
 
 
+#: Factor of m in one step at learning rate 0.3, batch size 1.
+GROWTH = 1.0380468521081
+
 invisible_instability = Claim(
     "invisible-instability",
     title="Simulation cannot see the instability of the second moment",
@@ -466,18 +466,18 @@ invisible_instability = Claim(
         r"the threshold of the second moment is passed ($q=1.09$) and the exact $m_t=\tr(H\E w_tw_t^\top)$ "
         r"grows by the factor $1.038$ a step, forever. Yet the mean over $10^5$ simulated replicas stays "
         r"below a thousandth of it after $400$ steps, and the median of $w^\top Hw$ no longer changes: the "
-        r"mean is carried by events that no feasible sample contains."
+        r"mean is carried by events that no sample of this size contains."
     ),
-    source=("Reconstructed: derived and measured here; the mechanism is that of Kesten (1973)"),
+    source="Derived and measured here; the mechanism is that of Kesten (1973)",
     reconstructed=True,
-    claimed={"m": _exact_m, "growth": 1.0380468521081},
+    claimed={"m": _exact_m, "growth": GROWTH},
     mutants={
         "modes not coupled": {
             "m": lambda steps: sum(_exact_m(steps, (v,)) for v in EIGENVALUES),
-            "growth": 1.0380468521081,
+            "growth": GROWTH,
         },
         "growth of one mode alone": {"m": _exact_m, "growth": 1 - 2 * 0.6 + 2 * 0.36},
-        "noise counted twice": {"m": lambda steps: 2 * _exact_m(steps), "growth": 1.0380468521081},
+        "noise counted twice": {"m": lambda steps: 2 * _exact_m(steps), "growth": GROWTH},
     },
 )
 

@@ -46,7 +46,7 @@ class Ensemble:
 
 
 @njit(cache=True, fastmath={"reassoc", "contract", "nsz"}, nogil=True)
-def _run(x, y, rows, noise, factors, rate, start):  # type: ignore[no-untyped-def]
+def _run(x, y, rows, noise, factors, rate, start):
     """Final u and v, and whether the run stayed finite; the loss of a batch is half its mean squared residual."""
     d, batch = x.shape[1], rows.shape[1]
     u, v, w, g = np.full(d, start), np.full(d, start), np.zeros(d), np.zeros(d)

@@ -15,7 +15,7 @@ from sgdsim.statistics import mean_estimate, quantile_estimate
 
 __all__ = ["noise_helps_generalization", "noise_shrinks_the_start", "training_and_test_ask_for_different_rates"]
 
-SEED = 200603
+SEED = 2006153
 STEPS, FULL = 3000, 40
 WINDOWS = {1: (-6, -3), FULL: (-7, -1.5)}  # exponents of two; each optimum must lie inside
 
@@ -159,14 +159,15 @@ def optima_over_budgets() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return np.array(training).T, np.array(test).T, np.array(loss)
 
 
-_RATES = {"training": -0.55, "test": -0.2, "apart": 2.0, "saturation": 1.25}
+_RATES = {"training": -0.55, "test": -0.2, "apart": (1.5, 4.0), "saturation": 1.25}
 
 training_and_test_ask_for_different_rates = Claim(
     "training-and-test-ask-for-different-rates",
     title="A longer budget: the best rate for training falls, that for test hardly",
     statement=r"""Diagonal linear network with noisy labels (deviation 0.5 drawn once, and again 0.5 at every step), $B=4$, the rate halved
 step by step in the second half, budgets from 500 to 16,000 steps. The rate of least training loss falls like a power of the budget
-with exponent near $-0.55$, that of least test loss with exponent near $-0.2$; at every budget the latter is at least twice the former.
+with exponent near $-0.55$, that of least test loss with exponent near $-0.2$: the latter is at least 1.5 times the former at the
+shortest budget and at least 4 times at the longest.
 The best test loss saturates: 32 times the steps buy less than a quarter.""",
     source="That the best rate for the training loss decays with the epoch budget while that for the test accuracy is almost independent of it: "
     "Smith, Elsen and De (2020), on networks. In this network: reconstructed here.",
@@ -177,7 +178,7 @@ The best test loss saturates: 32 times the steps buy less than a quarter.""",
         "training rate falls like the inverse budget": _RATES | {"training": -1.0},
         "test rate falls as fast": _RATES | {"test": -0.55},
         "test rate exactly constant": _RATES | {"test": 0.0, "saturation": 1.0},
-        "ten times apart from the start": _RATES | {"apart": 10.0},
+        "a hundred times apart at the end": _RATES | {"apart": (1.0, 100.0)},
     },
 )
 
@@ -193,6 +194,7 @@ def exponents(claimed: dict[str, Any]) -> Evidence:
 @training_and_test_ask_for_different_rates.check("simulation", title="distance between the two rates, and saturation of the test loss")
 def apart_and_saturated(claimed: dict[str, Any]) -> Evidence:
     training, test, loss = optima_over_budgets()
-    arms = [Evidence.at_least(mean_estimate(test[:, k] - training[:, k]), np.log2(claimed["apart"]), seed=SEED + 1,
-                              note=f"log2 of the ratio, {steps} steps") for k, steps in enumerate(BUDGETS)]
+    arms = [Evidence.at_least(mean_estimate(test[:, k] - training[:, k]), np.log2(bound), seed=SEED + 1,
+                              note=f"log2 of the ratio, {BUDGETS[k]} steps")
+            for k, bound in zip((0, -1), claimed["apart"], strict=True)]
     return Evidence.contrast(*arms, Evidence.at_most(loss.max() / loss.min(), claimed["saturation"], note="spread of the best test loss"))

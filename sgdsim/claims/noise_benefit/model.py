@@ -10,7 +10,6 @@ import numpy as np
 from sgdsim.evidence import Evidence
 from sgdsim.formula import exp, formula
 from sgdsim.ledger import Claim
-from sgdsim.moments.momentum import heavy_ball_variance, momentum_stationary_variance
 from sgdsim.moments.noisy_quadratic import NoisyQuadratic
 from sgdsim.problems import Quadratic
 from sgdsim.rules import SGD, HeavyBall
@@ -82,7 +81,7 @@ def solves_the_recursion(claimed: Any) -> Evidence:
 @noisy_quadratic_risk.check("algebra", title="NoisyQuadratic.risk returns this sum, 1000 modes")
 def package_agrees(claimed: Any) -> Evidence:
     h, steps = 1 / np.arange(1, 1001), np.array([1, 30, 4000])
-    exact = NoisyQuadratic(h, h, 1.0).risk(0.7, 8, steps)
+    exact = NoisyQuadratic(h, h, np.ones(len(h))).risk(0.7, 8, steps)
     return Evidence.at_most(_gap(exact, [h @ claimed(0.7, h, h, 8, 1.0, s) / 2 for s in steps]), 1e-10,
                             note="largest relative difference at 1, 30 and 4000 steps")
 
@@ -235,7 +234,7 @@ def small_step_limit(claimed: dict[str, Any]) -> Evidence:
 @one_temperature.check("simulation", title="exact risks, 1000 modes, B from 1 to 64, momentum 0 and 0.9")
 def exact_collapse(claimed: dict[str, Any]) -> Evidence:
     h, examples = 1 / np.arange(1, 1001), 2**18
-    model, worst = NoisyQuadratic(h, h, 1.0), 0.0
+    model, worst = NoisyQuadratic(h, h, np.ones(len(h))), 0.0
     for batch_size in (1, 4, 16, 64):
         for beta in (0.0, 0.9):
             for t in 2.0 ** np.array([-16, -14, -12]):

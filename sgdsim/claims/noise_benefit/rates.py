@@ -26,13 +26,13 @@ SEED = 200602
 @lru_cache
 def _spectrum() -> NoisyQuadratic:
     h = 1 / np.arange(1, 1001)
-    return NoisyQuadratic(h, h, 1.0)
+    return NoisyQuadratic(h, h, np.ones(len(h)))
 
 
 @lru_cache
 def _rate(batch_size: float, budget: int, kind: str, modes: int = 1000) -> float:
     """Best constant rate of the exact risk, for the spectrum or for one mode of curvature 1 and noise 1."""
-    model = _spectrum() if modes > 1 else NoisyQuadratic([1.0], 1.0, 1.0)
+    model = _spectrum() if modes > 1 else NoisyQuadratic(np.ones(1), np.ones(1), np.ones(1))
     return model.optimal_learning_rate(batch_size, budget, kind=kind)
 
 
@@ -115,7 +115,7 @@ def _measured_best() -> np.ndarray:
     """Best rate in each of 20 groups of replicas: minimum of a cubic through the measured log risk."""
     rates = 0.0145 * 2.0 ** (np.arange(-3, 4) / 8)
     problem = Quadratic(np.full(50, 0.5), noise_covariance=np.ones(50))  # fifty independent modes a replica
-    run = simulate(problem, SGD(list(rates)), w0=np.ones(50), steps=512, batch_size=4, replicas=2000, seed=SEED, record=[512])
+    run = simulate(problem, SGD(tuple(rates)), w0=np.ones(50), steps=512, batch_size=4, replicas=2000, seed=SEED, record=[512])
     risk = run.values[:, -1].reshape(len(rates), 20, -1).mean(axis=-1)
     x, fine = np.log(rates), np.linspace(np.log(rates[0]), np.log(rates[-1]), 4001)
     curves = [np.polyval(np.polyfit(x, np.log(group), 3), fine) for group in risk.T]

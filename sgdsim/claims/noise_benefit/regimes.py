@@ -23,7 +23,7 @@ EXAMPLES = 2**20
 @lru_cache
 def _model() -> NoisyQuadratic:
     h = 1 / np.arange(1, 1001)
-    return NoisyQuadratic(h, h, 1.0)
+    return NoisyQuadratic(h, h, np.ones(len(h)))
 
 
 @lru_cache

@@ -13,7 +13,7 @@ __all__ = ["experiments"]
 CLASSIFIERS, DIAGONAL = "sgdsim.nets.classifiers", "sgdsim.nets.diagonal"
 SGD, HEAVY = 0.0, 0.9
 BOTH = ("train_loss", "test_accuracy")
-COMMON = {"activation": "relu", "weight_decay": 0.0, "schedule": "half-then-halve", "order": "reshuffle"}
+COMMON = {"net": "mlp", "activation": "relu", "weight_decay": 0.0, "schedule": "half-then-halve", "order": "reshuffle"}
 DIGITS = {"data": "digits", "images": 1280, "test_images": 517, "pool": 1, "hidden": (32, 32), **COMMON}
 FASHION = {"data": "fashion", "test_images": 10_000, "pool": 2, **COMMON}
 
@@ -52,11 +52,11 @@ def _digits() -> list[Sweep]:
 
 
 def _fashion() -> list[Sweep]:
-    windows = {8: (-9, -1), 32: (-7, 1), 128: (-5, 3), 512: (-4, 4), 2048: (-4, 4)}
+    windows = {8: (-9, -2), 32: (-7, 0), 128: (-5, 2), 512: (-4, 2), 2048: (-4, 2)}
     return [
         Sweep("noise_benefit", "fashion_epochs", CLASSIFIERS, objectives=BOTH,
               title="Fashion-MNIST, 4096 images, 8 epochs at every batch size", cells=_grid(
-                  windows, (SGD, HEAVY), epochs=8, images=4096, hidden=(64, 64), seed=list(range(6)), **FASHION)),
+                  windows, (SGD, HEAVY), epochs=8, images=4096, hidden=(64, 64), seed=list(range(12)), **FASHION)),
         Sweep("noise_benefit", "fashion_steps", CLASSIFIERS, objectives=BOTH,
               title="Fashion-MNIST, 1024 images, 800 steps at every batch size", cells=_grid(
                   {32: (-4, 1), 128: (-3, 2), 1024: (-2, 3)}, (HEAVY,), steps=800, images=1024, hidden=(48, 48),
@@ -89,7 +89,14 @@ def _gpu() -> list[Sweep]:
     windows = {16: (-8, 0), 64: (-6, 1), 256: (-5, 2), 1024: (-4, 3), 4096: (-4, 4), 16_384: (-4, 4)}
     seeds = list(range(5))
     settings: dict[str, Any] = {"objectives": BOTH, "device": "auto"}
+    resnet = {"net": "wide_resnet", "depth": 16, "widen": 2, "precision": "bf16", "data": "cifar10", "images": 20_000,
+              "test_images": 10_000, "pool": 1, "weight_decay": 5e-4, "schedule": "half-then-halve",
+              "order": "reshuffle"}
     return [
+        Sweep("noise_benefit", "cifar20k_epochs", CLASSIFIERS, largest_stack=8,
+              title="CIFAR-10, 20,000 images, WRN-16-2 with SkipInit, 20 epochs at every batch size", cells=_grid(
+                  {32: (-6, -1), 128: (-5, 0), 512: (-4, 1), 2048: (-4, 1)}, (SGD, HEAVY), epochs=20, seed=[0, 1],
+                  **resnet), **settings),
         Sweep("noise_benefit", "fashion60k_epochs", CLASSIFIERS, title="Fashion-MNIST, 30 epochs at every batch size",
               cells=_grid(windows, (SGD, HEAVY), epochs=30, seed=seeds, **full), **settings),
         Sweep("noise_benefit", "fashion60k_steps", CLASSIFIERS, title="Fashion-MNIST, 4000 steps at every batch size",

@@ -1,0 +1,131 @@
+"""The definitions run: every sweep of both scales, cut down to a few steps of a few cells on the CPU."""
+
+from __future__ import annotations
+
+import dataclasses
+import gzip
+import json
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+pytest.importorskip("sklearn")
+Image = pytest.importorskip("PIL.Image")
+
+from sgdsim.nets import data, grids, results, runs  # noqa: E402
+from sgdsim.nets.runner import run  # noqa: E402
+from sgdsim.nets.sweep import Sweep  # noqa: E402
+
+ALL = [(scale, sweep) for scale in runs.SCALES for topic in runs.TOPICS for sweep in runs.sweeps(topic, scale)]
+STORED = Path(__file__).resolve().parents[2] / "data" / "runs"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _images(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Stand-ins of Fashion-MNIST and CIFAR-10: the code paths do not care what the pictures show."""
+    root, stream = tmp_path_factory.mktemp("data"), np.random.default_rng(0)
+    folder = root / "FashionMNIST" / "raw"
+    folder.mkdir(parents=True)
+    for prefix in ("train", "t10k"):
+        for name, array in (("images-idx3", stream.integers(256, size=(64, 28, 28))),
+                            ("labels-idx1", np.arange(64) % 10)):
+            head = b"\0\0\x08" + bytes([array.ndim]) + struct.pack(f">{array.ndim}i", *array.shape)
+            (folder / f"{prefix}-{name}-ubyte.gz").write_bytes(gzip.compress(head + array.astype(np.uint8).tobytes()))
+    (root / "cifar-10").mkdir()
+    for prefix in ("train", "test"):
+        Image.fromarray(stream.integers(256, size=(1600, 3200, 3)).astype(np.uint8)).save(
+            root / "cifar-10" / f"{prefix}-00.webp", format="PNG", compress_level=0)
+        (root / "cifar-10" / f"{prefix}-labels-idx1-ubyte").write_bytes(
+            b"\0\0\x08\1" + struct.pack(">i", 5000) + (np.arange(5000) % 10).astype(np.uint8).tobytes())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SGDSIM_DATA", str(root))
+        patch.setenv("SGDSIM_CACHE", str(root / "cache"))
+        data.load.cache_clear()
+        yield
+    data.load.cache_clear()
+
+
+def tiny(sweep: Sweep) -> Sweep:
+    """Two seeds and two rates at the smallest batch, two steps, few images."""
+    few = {"images": 48, "test_images": 32, "steps": 2, "points": 2, "lanczos_steps": 2, "batch_size": 16, "depth": 10}
+    rates = sorted({cell["learning_rate"] for cell in sweep.cells})[:2]
+    cells = {}
+    for cell in sweep.cells:
+        if cell["learning_rate"] in rates and cell["seed"] < 2:
+            short = {**cell, **{name: value for name, value in few.items() if name in cell}, "steps": 2}
+            short.pop("epochs", None)
+            cells[results.canonical(short)] = short
+    return dataclasses.replace(sweep, cells=tuple(cells.values()), objectives=(), live=False)
+
+
+@pytest.mark.parametrize("scale, sweep", ALL, ids=[f"{scale}-{sweep.experiment}" for scale, sweep in ALL])
+def test_every_experiment_runs(tmp_path: Path, scale: str, sweep: Sweep) -> None:
+    rows = run(tiny(sweep), tmp_path, progress=False)
+    assert len(rows) == len(tiny(sweep).cells) > 0
+    assert {row["status"] for row in rows} == {"ok"} and all(row["metrics"]["train_loss"] > 0 for row in rows)
+    assert {row["provenance"]["steps"] for row in rows} == {2}
+    curves = {tuple(row["config"].get(name) for name in sweep.curves) for row in rows}
+    assert curves and grids.best_rates(rows, "train_loss", [n for n in sweep.curves if n in rows[0]["config"]])
+
+
+@pytest.mark.parametrize("scale, sweep", ALL, ids=[f"{scale}-{sweep.experiment}" for scale, sweep in ALL])
+def test_definitions(scale: str, sweep: Sweep) -> None:
+    ids = {results.cell_id(config) for config in sweep.configs()}
+    assert len(ids) == len(sweep.cells), "two cells have the same settings"
+    assert not (sweep.live and scale == "gpu") and sweep.title
+    for cell in sweep.cells:
+        if "images" in cell:
+            assert cell["images"] % cell["batch_size"] == 0 or scale == "gpu"
+    for (_, momentum, *_), curve in _rates(sweep).items():
+        effective = [r / (1 - momentum) for r in sorted(curve)]
+        ratios = np.diff(np.log2(effective))
+        assert len(curve) >= 4 or sweep.topic == "foundations", "too few rates for an optimum inside"
+        assert sweep.topic == "foundations" or ((ratios > .4) & (ratios < 1.1)).all()
+
+
+def _rates(sweep: Sweep) -> dict[tuple, set[float]]:
+    found: dict[tuple, set[float]] = {}
+    for cell in sweep.cells:
+        key = (cell.get("batch_size"), cell["momentum"], cell.get("epochs"), cell["steps"] if "steps" in cell else None)
+        found.setdefault(key, set()).add(cell["learning_rate"])
+    return found
+
+
+def test_names_are_distinct() -> None:
+    names = [sweep.name for _, sweep in ALL]
+    assert len(set(names)) == len(names)
+
+
+def test_cells_of_one_seed_start_equal_and_see_equal_batches(tmp_path: Path) -> None:
+    """Paired seeds: with a tiny rate, losses of SGD and momentum at equal seed agree, between seeds they do not."""
+    sweep = next(s for s in runs.sweeps("noise_benefit", "cpu") if s.experiment == "digits_epochs")
+    cells = [{**cell, "learning_rate": 1e-6, "steps": 2} for cell in sweep.cells
+             if cell["batch_size"] == 16 and cell["seed"] < 2]
+    for cell in cells:
+        cell.pop("epochs")
+    cells = list({results.canonical(cell): cell for cell in cells}.values())
+    rows = run(dataclasses.replace(sweep, cells=tuple(cells), objectives=()), tmp_path, progress=False)
+    loss = {(row["config"]["momentum"], row["config"]["seed"]): row["metrics"]["train_loss"] for row in rows}
+    assert abs(loss[0., 0] - loss[.9, 0]) < 1e-3 < abs(loss[0., 0] - loss[0., 1])
+
+
+@pytest.mark.parametrize("path", sorted(STORED.glob("*/*.jsonl")), ids=lambda path: path.stem)
+def test_stored_rows(path: Path) -> None:
+    """Checksums, schema and limits of what travels with the package."""
+    topic, experiment = path.parent.name, path.stem
+    found = results.read(path, experiment)  # a bad line warns, and warnings are errors
+    assert found and path.stat().st_size <= 2**20 and path.read_bytes().endswith(b"\n")
+    assert len(found) == len(path.read_bytes().splitlines())
+    sweep = next(s for s in runs.sweeps(topic) if s.experiment == experiment)
+    have = set(results.by_settings(found))
+    assert {results.canonical(cell) for cell in sweep.cells} <= have, "cells are missing"
+    manifest = json.loads(path.with_suffix(".manifest.json").read_text())
+    assert manifest["cells_measured"] == len(found) and manifest["experiment"] == sweep.name
+    for row in found:
+        assert row["provenance"]["kind"] in ("cpu", "gpu") and len(row["provenance"]["data_sha256"]) == 64
+        assert not {"/work", "/tmp", "/root", "/home"} & set(results.canonical(row).split('"'))
+    assert sum(file.stat().st_size for file in STORED.rglob("*") if file.is_file()) <= 8 * 2**20
