@@ -63,7 +63,7 @@ def to_html(text: str) -> str:
 
     def math_piece(found: re.Match[str]) -> str:
         tex = html.escape(expand_macros(found[1] or found[2]), quote=False)
-        return keep(f'<span class="math">\\[{tex}\\]</span>' if found[1] else f'<span class="math">\\({tex}\\)</span>')
+        return keep(f'<span class="math display">\\[{tex}\\]</span>' if found[1] else f'<span class="math">\\({tex}\\)</span>')
 
     text = _MATH.sub(math_piece, text.strip())
     text = re.sub(r"`([^`]+)`", lambda m: keep(f"<code>{html.escape(m[1])}</code>"), text)

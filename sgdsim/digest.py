@@ -13,7 +13,7 @@ import inspect
 import json
 import os
 import sys
-import tempfile
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -37,10 +37,9 @@ def cache_folder() -> Path:
 def write_atomically(path: Path, text: str) -> None:
     """Write a text file so that a reader sees the old or the new content, never a part."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent)
-    with os.fdopen(handle, "w", encoding="utf8") as file:
-        file.write(text)
-    os.replace(name, path)
+    part = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}.part")
+    part.write_text(text, encoding="utf8")
+    os.replace(part, path)
 
 
 def of_source(code: str, *, data: Iterable[Path] = (), settings: Any = None) -> str:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -71,7 +72,7 @@ def box_muller(x0: NDArray[np.uint32], x1: NDArray[np.uint32],
     >>> round(float(cosine[0]), 2), float(sine[0])
     (6.76, 0.0)
     """
-    real = np.dtype(dtype).type
+    real: Any = np.dtype(dtype).type
     # A word near 2^32 has no single-precision neighbour below 1: the logarithm needs double precision.
     radius = np.sqrt((-2 * np.log((x0 + 0.5) / _TWO_32)).astype(real))
     angle = x1.view(np.int32).astype(real) * real(np.pi / 2**31)
@@ -121,7 +122,7 @@ class Stream:
 
     def select(self, which: slice | ArrayLike) -> Stream:
         """The same stream for some of its replicas (a slice, or indices into its rows)."""
-        return Stream(self.seed, self.purpose, self.ids[which])
+        return Stream(self.seed, self.purpose, self.ids[np.asarray(which) if not isinstance(which, slice) else which])
 
     def words(self, step: ArrayLike, count: int, offset: int = 0) -> NDArray[np.uint32]:
         """Uniform 32-bit words, (R, count) or (R, S, count)."""
@@ -133,7 +134,7 @@ class Stream:
 
     def uniforms(self, step: ArrayLike, count: int, offset: int = 0) -> NDArray[np.float64]:
         """Uniform numbers strictly between 0 and 1, (R, count) or (R, S, count): (word + 1/2) / 2^32."""
-        return (self.words(step, count, offset) + 0.5) / _TWO_32
+        return (self.words(step, count, offset) + np.float64(0.5)) / _TWO_32
 
     def integers(self, step: ArrayLike, count: int, high: int, offset: int = 0) -> NDArray[np.int64]:
         """Integers uniform on 0, ..., high - 1, (R, count) or (R, S, count): floor(word * high / 2^32).
@@ -188,7 +189,7 @@ def _replica_ids(replicas: int | ArrayLike) -> NDArray[np.int64]:
     return ids.astype(np.int64)
 
 
-def _seed_words(seed: int | np.random.SeedSequence, purpose: str) -> NDArray[np.uint32]:
+def _seed_words(seed: int | np.random.SeedSequence, purpose: str) -> NDArray:
     if not isinstance(seed, np.random.SeedSequence):
         if not isinstance(seed, (int, np.integer)) or seed < 0:
             raise ValueError(f"seed is {seed!r}; allowed are a non-negative integer or a SeedSequence")

@@ -115,12 +115,7 @@ def book_style() -> None:
     import matplotlib as mpl
     from cycler import cycler
 
-    try:
-        from matplotlib_inline.backend_inline import set_matplotlib_formats
-
-        set_matplotlib_formats("svg", metadata={"Date": None})
-    except ImportError:
-        pass
+    _show_figures_once_as_svg()
     colours = ["#0b62a8", "#c4500b", "#15803d", "#8b3fb0", "#8a6d00", "#0e7c86", "#b3214b", "#5b5f66"]
     mpl.rcParams.update({
         "svg.hashsalt": "sgd", "svg.fonttype": "path", "figure.facecolor": "none", "axes.facecolor": "none",
@@ -129,3 +124,27 @@ def book_style() -> None:
         "axes.grid": True, "grid.alpha": 0.25, "grid.linewidth": 0.6, "lines.linewidth": 1.8,
         "font.size": 11, "axes.titlesize": 11, "axes.labelsize": 11, "legend.frameon": False, "legend.fontsize": 9.5,
     })
+
+
+def _show_figures_once_as_svg() -> None:
+    """In Jupyter: SVG with the same bytes each time; a figure that ends a cell is not shown a second time."""
+    try:
+        from IPython import get_ipython
+        from matplotlib_inline.backend_inline import set_matplotlib_formats
+    except ImportError:
+        return
+    if (shell := get_ipython()) is None:
+        return
+    import matplotlib.pyplot as plt
+    from matplotlib.figure import Figure
+
+    set_matplotlib_formats("svg", metadata={"Date": None})
+    formatter = shell.display_formatter.formatters["image/svg+xml"]
+    draw = formatter.lookup_by_type(Figure)
+
+    def draw_and_close(figure: Any) -> Any:
+        picture = draw(figure)
+        plt.close(figure)       # else Jupyter shows every open figure again when the cell ends
+        return picture
+
+    formatter.for_type(Figure, draw_and_close)

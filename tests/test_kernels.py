@@ -13,8 +13,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from sgdsim.kernels import additive_quadratic, finite_sum, quadratic_jumps, streaming_least_squares
-from sgdsim.kernels import driver
+from sgdsim.kernels import additive_quadratic, driver, finite_sum, quadratic_jumps, streaming_least_squares
 from sgdsim.kernels.chi_square import PAIRS, chi_square
 from sgdsim.kernels.normals import LANES, fill_normals, paired, threefry
 from sgdsim.random_streams import Stream, threefry2x32

@@ -12,7 +12,6 @@ from sgdsim.random_streams import Stream
 from sgdsim.sampling import ORDERS, batch_indices, block_length, index_blocks, steps_per_block
 
 
-
 def uniform_counts(counts: np.ndarray) -> bool:
     """Whether every frequency is within 10 % of the uniform one, at 99.9 % for all of them together."""
     p = 1 / len(counts)

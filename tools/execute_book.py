@@ -22,9 +22,9 @@ REPORTS = ROOT / "_build/reports"
 
 def documents():
     """Every page of the table of contents that exists as text."""
-    from sphinx_external_toc.parsing import parse_toc_yaml
+    from sgdbook.contents import pages
 
-    paths = (ROOT / "book" / f"{name}.md" for name in parse_toc_yaml(ROOT / "book/_toc.yml"))
+    paths = (ROOT / "book" / f"{name}.md" for name in pages())
     return [path for path in paths if path.is_file()]
 
 

@@ -185,9 +185,10 @@ def main():
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--no-execute", action="store_true", help="do not run pages; computed values stay empty")
+    parser.add_argument("--to", type=Path, default=ROOT / "_build", help="folder that gets `notebooks` (default: _build)")
     options = parser.parse_args()
-    written = generate(ROOT / "_build/jupyter", ROOT / "_build/notebooks", execute=not options.no_execute)
-    print(f"{len(written)} notebooks in _build/notebooks")
+    written = generate(options.to / "jupyter", options.to / "notebooks", execute=not options.no_execute)
+    print(f"{len(written)} notebooks in {options.to / 'notebooks'}")
 
 
 if __name__ == "__main__":

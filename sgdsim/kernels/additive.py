@@ -77,9 +77,9 @@ def check_modes(eigenvalues: ArrayLike, noise_scale: ArrayLike) -> tuple[NDArray
     """Eigenvalues and noise scale as checked float arrays (d,)."""
     modes, noise = np.asarray(eigenvalues, dtype=float), np.asarray(noise_scale, dtype=float)
     if modes.ndim != 1 or not modes.size or not np.all(np.isfinite(modes)):
-        raise ValueError(f"eigenvalues is {eigenvalues}; allowed is a list of one or more finite numbers")
+        raise ValueError(f"eigenvalues is {eigenvalues!r}; allowed is a list of one or more finite numbers")
     if noise.shape != modes.shape or not np.all(np.isfinite(noise) & (noise >= 0)):
-        raise ValueError(f"noise_scale is {noise_scale}; allowed are {len(modes)} finite numbers, 0 or above")
+        raise ValueError(f"noise_scale is {noise_scale!r}; allowed are {len(modes)} finite numbers, 0 or above")
     return modes, noise
 
 
@@ -173,10 +173,10 @@ def _weigh(code, rate, beta):
 @njit(**OPTIONS)
 def _advance(key0, key1, first, last_step, curvature, scale, rates, noise_scales, factors, code, beta, record_steps,
              record, limit, state, velocity, values, diverged, last):
-    cells, dimension, _ = state.shape
+    cells = len(state)
     chunk = max(1, 256 // len(scale))  # steps whose normals are drawn together
     noise = np.empty((chunk, len(scale), LANES), np.float32)
-    numbers, used = noise.reshape(chunk, -1), dimension * LANES
+    numbers = noise.reshape(chunk, -1)
     flat_state, flat_velocity = state.reshape(cells, -1), velocity.reshape(cells, -1)
     flat_curvature, objective = np.repeat(curvature, LANES), np.empty(LANES, state.dtype)
     harmless = limit / np.max(np.abs(curvature))

@@ -81,13 +81,13 @@ def make_job(start: ArrayLike, learning_rates: ArrayLike, batch_sizes: ArrayLike
     points = np.asarray(start, dtype=float)
     kind = np.dtype(dtype)
     if rates.ndim != 1 or not np.all(np.isfinite(rates) & (rates >= 0)):
-        raise ValueError(f"learning_rates is {learning_rates}; allowed are finite numbers, 0 or above")
+        raise ValueError(f"learning_rates is {learning_rates!r}; allowed are finite numbers, 0 or above")
     if batches.ndim != 1 or not np.issubdtype(batches.dtype, np.integer) or not np.all(batches >= 1):
-        raise ValueError(f"batch_sizes is {batch_sizes}; allowed are integers, 1 or above")
+        raise ValueError(f"batch_sizes is {batch_sizes!r}; allowed are integers, 1 or above")
     if records.ndim != 1 or not np.issubdtype(records.dtype, np.integer) or not records.size:
-        raise ValueError(f"record_steps is {record_steps}; allowed is a list of one or more integers")
+        raise ValueError(f"record_steps is {record_steps!r}; allowed is a list of one or more integers")
     if records[0] < 0 or np.any(np.diff(records) <= 0):
-        raise ValueError(f"record_steps is {record_steps}; allowed are increasing steps from 0")
+        raise ValueError(f"record_steps is {record_steps!r}; allowed are increasing steps from 0")
     if kind not in (np.float32, np.float64):
         raise ValueError(f"dtype is {kind}; allowed are float32 and float64")
     if points.shape not in ((dimension,), (len(stream), dimension)) or not np.all(abs(points) <= np.finfo(kind).max):
@@ -126,7 +126,7 @@ def integrate(job: Job, advance: Callable[[Block, int, int], None], curvature: N
     share(work, blocks, threads, progress)
     if job.record_steps[0] == 0:
         with np.errstate(over="ignore"):
-            at_start = job.start**2 @ curvature / 2
+            at_start = (job.start**2 * curvature).sum(axis=1) / 2  # a matrix product would depend on R
         values[:, 0] = np.where(at_start <= job.threshold, at_start, np.inf)
     grid = (len(job.batch_sizes), len(job.learning_rates))
     return Paths(values.reshape(*grid, records, replicas), final.reshape(*grid, replicas, dimension),
@@ -155,7 +155,7 @@ def _load(job: Job, rows: slice, momentum: bool) -> Block:
     # Lanes without a replica repeat the last one: they must not diverge on their own account.
     replicas = np.minimum(np.arange(rows.start, rows.start + LANES), rows.stop - 1)
     key0, key1 = job.stream.key
-    cells, dimension = len(job.rates), job.start.shape[1]
+    cells = len(job.rates)
     state = np.repeat(job.start[replicas].T[None].astype(job.dtype), cells, axis=0)
     return Block(key0, key1[replicas], state, np.zeros_like(state if momentum else state[:, :0]),
                  np.empty((cells, len(job.record_steps), LANES), job.dtype), np.full((cells, LANES), -1),
@@ -167,7 +167,8 @@ def share(work: Callable, blocks: list, threads: int | None, progress: Callable[
     threads = default_threads() if threads is None else threads
     if threads < 1:
         raise ValueError(f"threads is {threads}; allowed are integers, 1 or above")
-    lock, done, failures = threading.Lock(), 0.0, []
+    failures: list[BaseException] = []
+    lock, done = threading.Lock(), 0.0
 
     def tick(weight: float) -> None:
         nonlocal done

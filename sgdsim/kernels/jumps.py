@@ -13,7 +13,7 @@ from numba import njit
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from sgdsim.kernels.additive import check_kind, check_modes, keep, momentum_weights, objective_of, set_aside
-from sgdsim.kernels.driver import Block, Job, Paths, Schedule, factors_of, integrate, make_job
+from sgdsim.kernels.driver import Block, Paths, Schedule, factors_of, integrate, make_job
 from sgdsim.kernels.normals import LANES, OPTIONS, fill_normals
 from sgdsim.random_streams import Stream
 

@@ -7,14 +7,16 @@ all arithmetic of a lane is the same whoever its neighbours are.  The words are 
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
 LANES = 16
 # NaN keeps its meaning and sums their order; only a * b + c may be fused.
-OPTIONS = {"nogil": True, "cache": True, "error_model": "numpy", "fastmath": {"contract"}}
-SCREENED = {**OPTIONS, "fastmath": {"contract", "reassoc"}}  # only for sums that no trajectory depends on
+OPTIONS: Any = {"nogil": True, "cache": True, "error_model": "numpy", "fastmath": {"contract"}}
+SCREENED: Any = {**OPTIONS, "fastmath": {"contract", "reassoc"}}  # only for sums that no trajectory depends on
 
 _u32, _i32, _f32 = np.uint32, np.int32, np.float32
 _PARITY = _u32(0x1BD11BDA)

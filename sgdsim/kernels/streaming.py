@@ -60,7 +60,7 @@ def streaming_least_squares(eigenvalues: ArrayLike, noise_sd: float, start: Arra
     """
     modes, _ = check_modes(eigenvalues, np.zeros(np.shape(eigenvalues)))
     if np.any(modes < 0):
-        raise ValueError(f"eigenvalues is {eigenvalues}; a covariance has none below 0")
+        raise ValueError(f"eigenvalues is {eigenvalues!r}; a covariance has none below 0")
     if not (np.isfinite(noise_sd) and noise_sd >= 0):
         raise ValueError(f"noise_sd is {noise_sd}; allowed are finite numbers, 0 or above")
     if method not in METHODS:

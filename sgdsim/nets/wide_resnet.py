@@ -46,30 +46,32 @@ class StackedWideResNet(Stack):
             raise ValueError(f"depth is {depth}; allowed: 10, 16, 22, ... (6 n + 4)")
         if precision not in ("float32", "bf16"):
             raise ValueError(f"precision is {precision!r}; allowed: float32, bf16")
-        self.precision, blocks = precision, (depth - 4) // 6
-        widths = [16 * widen * 2**group for group in range(3) for _ in range(blocks)]
-        self.strides = [2 if group and not block else 1 for group in range(3) for block in range(blocks)]
+        self.precision, inside = precision, 16
         shapes: list[tuple[int, ...]] = [(16, channels, 3, 3)]
-        for inside, out in zip([16, *widths[:-1]], widths, strict=True):
-            shapes += [(out, inside, 3, 3), (out, out, 3, 3), (out, inside, 1, 1)]
-        start = {seed: _start([*shapes, (classes, widths[-1], 1, 1)], seed) for seed in set(seeds)}
-        count = len(shapes) + 1
+        self.blocks = []  # of each: its first convolution, stride, and whether its shortcut is a convolution
+        for group in range(3):
+            out = 16 * widen * 2**group
+            for stride in [2 if group else 1] + [1] * ((depth - 10) // 6):
+                self.blocks.append((len(shapes), stride, inside != out))
+                shapes += [(out, inside, 3, 3), (out, out, 3, 3)] + [(out, inside, 1, 1)] * (inside != out)
+                inside = out
+        shapes.append((classes, inside, 1, 1))
+        start = {seed: _start(shapes, seed) for seed in set(seeds)}
         self.weights = nn.ParameterList(torch.tensor(np.stack([start[s][k] for s in seeds]), dtype=torch.float32)
-                                        for k in range(count))
+                                        for k in range(len(shapes)))
         self.biases = nn.ParameterList(torch.zeros(w.shape[:2]) for w in self.weights)
-        self.gains = nn.Parameter(torch.zeros(len(seeds), len(widths)))
+        self.gains = nn.Parameter(torch.zeros(len(seeds), len(self.blocks)))
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits (P, B, classes) of images (P, B, channels, height, width)."""
         models, batch = x.shape[:2]
         with torch.autocast(x.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
             h = self._conv(x.transpose(0, 1).flatten(1, 2), 0)
-            for block, stride in enumerate(self.strides):
-                k, inside = 1 + 3 * block, torch.relu(h)
+            for block, (k, stride, converts) in enumerate(self.blocks):
+                inside = torch.relu(h)
                 branch = self._conv(torch.relu(self._conv(inside, k, stride)), k + 1)
-                same = self.weights[k].shape[1] == self.weights[k].shape[2] and stride == 1
                 gain = self.gains[:, block].repeat_interleave(branch.shape[1] // models)[:, None, None]
-                h = (h if same else self._conv(inside, k + 2, stride)) + gain * branch
+                h = (self._conv(inside, k + 2, stride) if converts else h) + gain * branch
             pooled = torch.relu(h).mean(dim=(2, 3), keepdim=True)
             logits = self._conv(pooled, len(self.weights) - 1)
         return logits.float().view(batch, models, -1).transpose(0, 1)

@@ -129,3 +129,20 @@ def test_stored_rows(path: Path) -> None:
         assert row["provenance"]["kind"] in ("cpu", "gpu") and len(row["provenance"]["data_sha256"]) == 64
         assert not {"/work", "/tmp", "/root", "/home"} & set(results.canonical(row).split('"'))
     assert sum(file.stat().st_size for file in STORED.rglob("*") if file.is_file()) <= 8 * 2**20
+
+
+@pytest.mark.parametrize("batch_size", [4, 64])
+def test_order_and_company_of_real_cells_do_not_matter(batch_size: int) -> None:
+    """The same digits cells in another order, and in stacks of five: a killed sweep resumes in other company."""
+    from sgdsim.nets.classifiers import measure_cells
+
+    sweep = next(s for s in runs.sweeps("noise_benefit", "cpu") if s.experiment == "digits_epochs")
+    cells = [{**c, "epochs": 1} for c in sweep.cells if c["batch_size"] == batch_size and c["seed"] < 2]
+    whole = [m.metrics for m in measure_cells(cells)]
+    order = np.random.default_rng(3).permutation(len(cells))
+    mixed = measure_cells([cells[i] for i in order])
+    assert [mixed[k].metrics for k in np.argsort(order)] == whole
+    parts = [m.metrics for k in range(0, len(cells), 5) for m in measure_cells(cells[k : k + 5])]
+    for cell, one, other in zip(cells, parts, whole, strict=True):
+        if grids.effective_rate(cell) / batch_size <= 2**-7:  # beyond, rounding may grow on some processors
+            assert abs(one["train_loss"] - other["train_loss"]) <= 1e-4 * other["train_loss"]

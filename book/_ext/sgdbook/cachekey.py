@@ -17,6 +17,8 @@ BOOK = Path(__file__).resolve().parents[2]
 ROOT = BOOK.parent
 FENCE = re.compile(r"^(`{3,})\{code-cell\}[^\n]*\n(.*?)^\1\s*$", re.S | re.M)
 DATA = re.compile(r"""["'](data/[^"'\s]+)["']""")
+#: MyST-NB loses such a cell for good, and the notebook needs it.
+HIDDEN = re.compile(r"^(:?tags: *\[[^\]\n]*)\bremove-cell\b", re.M)
 CLAIMS = ROOT / "sgdsim" / "claims"
 
 
@@ -62,6 +64,7 @@ def salt(text):
     """The page with its key in `kernelspec`, and the files that it depends on."""
     code, data = dependencies(text)
     key = digest.of_source(code, data=data)[:16]
+    text = HIDDEN.sub(r"\1remove-input, remove-output", text)
     text = re.sub(r"^kernelspec:\n", f"kernelspec:\n  depends: '{key}'\n", text, count=1, flags=re.M)
     return text, digest.files_of_source(code) | set(data)
 

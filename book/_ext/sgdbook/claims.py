@@ -49,7 +49,7 @@ class RunTimeRole(SphinxRole):
 def _collect(app, doctree):
     markup = [raw.astext() for raw in doctree.findall(nodes.raw)]
     _shown(app.env)[app.env.docname] = [name for text in markup for name in BOX.findall(text)]
-    if any('class="math"' in text for text in markup):          # else Sphinx leaves MathJax out of the page
+    if any('class="math' in text for text in markup):          # else Sphinx leaves MathJax out of the page
         app.env.get_domain("math").data["has_equations"][app.env.docname] = True
 
 

@@ -1,8 +1,8 @@
 """Cells that a page hides stay in its notebook.
 
 MyST-NB drops the source of cells tagged `remove-input` while it reads a page. Here it is kept in the document,
-marked, and dropped again when HTML is written; so one reading serves both builders. (A cell tagged `remove-cell`
-is lost before that: pages write `remove-input, remove-output` instead.)
+marked, and dropped again when HTML is written; so one reading serves both builders. (`cachekey.salt` turns
+`remove-cell`, which would be lost before that, into `remove-input, remove-output`.)
 """
 
 from __future__ import annotations
