@@ -127,14 +127,15 @@ class _Bare(ast.NodeTransformer):
 
 
 @lru_cache(maxsize=None)
-def _parsed(path: Path, stamp: int) -> tuple[str, frozenset[str], frozenset[str]]:
+def _parsed(path: Path, stamp: tuple[int, int, int]) -> tuple[str, frozenset[str], frozenset[str]]:
     tree = ast.parse(path.read_text("utf8"))
     names = frozenset(_imports(tree, _module(path)))
     return (hashlib.sha256(_code(tree).encode()).hexdigest(), frozenset(n.partition(".")[0] for n in names), names)
 
 
 def _file(path: Path) -> tuple[str, frozenset[str], frozenset[str]]:
-    return _parsed(path, path.stat().st_mtime_ns)
+    found = path.stat()
+    return _parsed(path, (found.st_mtime_ns, found.st_size, found.st_ino))
 
 
 def _module(path: Path) -> str:
@@ -190,7 +191,9 @@ def _reached(function: Callable[..., Any]) -> list[ast.stmt]:
         for name in _binds(node):
             defined.setdefault(name, []).append(node)
     first = function.__code__.co_firstlineno
-    start = next(n for n in body if isinstance(n, ast.FunctionDef) and first in (n.lineno, _top(n)))
+    start = next((n for n in body if isinstance(n, ast.FunctionDef) and first in (n.lineno, _top(n))), None)
+    if start is None:
+        return body  # defined inside something else: the whole module counts
     todo: list[ast.stmt] = [start]
     seen: list[ast.stmt] = [start]
     while todo:

@@ -32,6 +32,11 @@ class Evidence:
         Number of independent observations and the seed that draws them again.
     note : str
         A word on what was compared.
+
+    Examples
+    --------
+    >>> Evidence.equal([0.99, 1.01, 1.0, 1.0], 1.0, within=0.2)
+    Evidence(holds: 1 in [0.947239, 1.05276] equal 1, n=4)
     """
 
     relation: str
@@ -139,14 +144,31 @@ class Evidence:
         return cls(relation, found.value, claimed, outcome, interval, band, found.n or None, seed, note)
 
     def record(self) -> dict[str, Any]:
-        """The fields as JSON values, without the outcome."""
-        return {name: list(v) if isinstance(v := getattr(self, name), tuple) else v for name in self.FIELDS}
+        """The fields as JSON values, without the outcome; an end at infinity becomes None, as JSON has none."""
+        return {name: _to_json(getattr(self, name)) for name in self.FIELDS}
 
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> Evidence:
         """Inverse of `record`; reads the outcome too."""
-        fields = {k: tuple(v) if isinstance(v := record[k], list) else v for k in cls.FIELDS}
+        fields = {name: record[name] for name in cls.FIELDS}
+        for name in ("interval", "band"):
+            if fields[name] is not None:
+                low, high = fields[name]
+                fields[name] = (-math.inf if low is None else low, math.inf if high is None else high)
+        for name in ("computed", "claimed"):
+            fields[name] = math.inf if fields[name] is None else fields[name]
         return cls(outcome=record["outcome"], **fields)
+
+    def __repr__(self) -> str:
+        ends = "" if self.interval is None else f" in [{self.interval[0]:.6g}, {self.interval[1]:.6g}]"
+        size = "" if self.n is None else f", n={self.n}"
+        return f"Evidence({self.outcome}: {_number(self.computed)}{ends} {self.relation} {_number(self.claimed)}{size})"
+
+
+def _to_json(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_to_json(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _together(outcomes: Sequence[str]) -> str:

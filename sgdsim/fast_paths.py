@@ -96,7 +96,7 @@ def _factors(rule: Any) -> Callable[[NDArray], NDArray] | None:
 def _arranged(rule: Any, paths: Any) -> Result:
     """(B, L, ...) of the kernels to (L, B, ...), without the axis of a single learning rate."""
     turned = [np.swapaxes(part, 0, 1) for part in (paths.values, paths.final, paths.diverged)]
-    return tuple(turned) if np.ndim(rule.learning_rate) else tuple(part[0] for part in turned)  # type: ignore[return-value]
+    return tuple(turned) if np.ndim(rule.learning_rate) else tuple(part[0] for part in turned)
 
 
 def _quadratic(oracles: Sequence[Any], rule: Any, noise: NDArray, name: str, request: Request) -> Result:

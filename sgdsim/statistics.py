@@ -33,6 +33,11 @@ class Estimate:
         Point estimate and ends of the interval.
     n : int
         Number of independent observations behind it.
+
+    Examples
+    --------
+    >>> Estimate(1.0, 0.5, 1.5, n=10).half_width
+    0.5
     """
 
     value: float
@@ -162,16 +167,17 @@ def quantile_estimate(samples: Any, probability: float = 0.5, confidence: float 
     >>> quantile_estimate(range(101)).value
     50.0
     """
-    from scipy.special import bdtrik
+    from scipy.stats import binom
 
     x = np.sort(_samples(samples, 2))
     if not 0 < probability < 1:
         raise ValueError(f"probability={probability} must lie strictly between 0 and 1")
     tail = (1 - confidence) / 2
-    low = int(np.floor(bdtrik(tail, x.size, probability)))
-    high = int(np.ceil(bdtrik(1 - tail, x.size, probability)))
+    # the k-th smallest lies below the quantile unless fewer than k samples do; too few samples leave an end open
+    low, high = int(binom.ppf(tail, x.size, probability)), int(binom.ppf(1 - tail, x.size, probability)) + 1
+    ends = np.r_[-np.inf, x, np.inf]
     value = np.quantile(x, probability, method="inverted_cdf")
-    return Estimate(float(value), float(x[max(low, 0)]), float(x[min(high, x.size - 1)]), x.size)
+    return Estimate(float(value), float(ends[low]), float(ends[high]), x.size)
 
 
 def slope_estimate(x: Any, y: Any, confidence: float = CONFIDENCE) -> Estimate:

@@ -69,7 +69,7 @@ class Trajectories:
 
     def quantiles(self, q: ArrayLike) -> Array:
         """Quantiles over replicas, shape (len(q), ..., K)."""
-        return np.quantile(self.values, q, axis=-1, method="inverted_cdf")
+        return np.quantile(self.values, np.asarray(q, float), axis=-1, method="inverted_cdf")
 
     def interval(self, confidence: float = CONFIDENCE) -> tuple[Array, Array]:
         """Ends of Student's confidence interval of the mean, each of shape (..., K).

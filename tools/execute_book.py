@@ -47,7 +47,16 @@ def execute(path, notebook, timeout):
     started = time.perf_counter()
     result = single_nb_execution(notebook, cwd=str(Path(path).parent), timeout=timeout, allow_errors=False,
                                  extra_arguments=["--log-level=ERROR"])
+    for cell in result.nb.cells:
+        cell.update({"outputs": without_reprs(cell.outputs)} if cell.cell_type == "code" else {})
     return result.nb, time.perf_counter() - started, str(result.err) if result.err else None
+
+
+def without_reprs(outputs):
+    """Outputs of a cell; beside a picture, the text of a last expression (`<Legend at 0x7f...>`) says nothing."""
+    drawn = any("image/svg+xml" in o.get("data", {}) or "image/png" in o.get("data", {}) for o in outputs)
+    return [o for o in outputs
+            if not (drawn and o.output_type == "execute_result" and set(o.data) == {"text/plain"})]
 
 
 class Progress:

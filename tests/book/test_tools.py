@@ -6,6 +6,8 @@ from pathlib import Path
 
 import check_html
 import count_tests
+import execute_book
+import nbformat
 import pytest
 from sgdbook import coverage
 
@@ -77,3 +79,11 @@ def test_pins_are_the_same_everywhere():
     for line in wanted:
         name, version = line.split("==")
         assert pins[name.lower()] == version
+
+
+def test_the_text_of_a_legend_goes_and_the_figure_stays():
+    made = nbformat.v4.new_output
+    legend = made("execute_result", {"text/plain": "<Legend at 0x7f>"}, execution_count=1)
+    figure = made("display_data", {"text/plain": "<Figure>", "image/svg+xml": "<svg/>"})
+    assert execute_book.without_reprs([legend, figure]) == [figure]
+    assert execute_book.without_reprs([legend]) == [legend]

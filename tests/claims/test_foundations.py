@@ -11,7 +11,7 @@ import itertools
 import numpy as np
 import pytest
 
-from sgdsim.claims.foundations.compressed_step import LONG_RUNS
+from sgdsim.claims.foundations.compression import LONG_RUNS
 from sgdsim.claims.foundations.multiplicative import EIGENVALUES, SETTINGS
 
 MONOMIALS = [(i, i, j, j) for i in range(4) for j in range(i, 4)]

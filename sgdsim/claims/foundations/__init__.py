@@ -8,14 +8,14 @@ from sgdsim.claims.foundations.bounds import (
     gradient_descent_contraction,
     strongly_convex_bounded_variance,
 )
-from sgdsim.claims.foundations.compressed_step import compressed_step
+from sgdsim.claims.foundations.compression import compressed_step
 from sgdsim.claims.foundations.continuous_time import equivalent_ou_process, modified_equation, sde_noise_floor
 from sgdsim.claims.foundations.critical_batch import (
     critical_batch_one_step,
     noisy_quadratic_learning_rate,
     noisy_quadratic_steps,
 )
-from sgdsim.claims.foundations.edge_of_stability import (
+from sgdsim.claims.foundations.stability import (
     edge_of_stability,
     linear_stability_threshold,
     product_of_two_weights,
