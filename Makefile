@@ -13,7 +13,7 @@ book: html
 	  $(BIN)/python -m webbrowser -t "file://$(CURDIR)/_build/html/index.html" >/dev/null || true; fi
 
 html: notebooks
-	rm -rf _build/html
+	rm -rf _build/html _build/.doctrees
 	$(BUILD) $(STRICT)
 	$(BIN)/python tools/check_html.py _build/html
 

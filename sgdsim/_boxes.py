@@ -63,27 +63,42 @@ def evidence_words(outcome: Outcome) -> str:
     return f"computed {html.escape(computed)}, claimed {html.escape(claimed)}" + (f" (n = {n})" if n else "")
 
 
-def _row(outcome: Outcome) -> str:
+def _both_sides(outcome: Outcome) -> list[tuple[str, str]]:
+    """Cells (label, HTML) for what was claimed and what was computed."""
     e = outcome.evidence
-    claimed, computed, n = (html.escape(x) for x in _sides(outcome))
+    claimed, computed, _ = (html.escape(x) for x in _sides(outcome))
     if e is not None and e.relation == "identity":
         claimed = f"<details><summary>an identity</summary><code>{claimed}</code></details>"
         computed = f"<details><summary>{_DIFFERENCE[outcome.outcome]}</summary><code>{computed}</code></details>"
+    if e is not None and e.relation == "contrast":
+        arms = list(zip(computed.split("; "), claimed.split("; "), strict=False))
+        if len(arms) == claimed.count("; ") + 1 == computed.count("; ") + 1:
+            lines = "".join(f'<li>{found} <span class="claim-small">({side})</span></li>' for found, side in arms)
+            many = f"<details><summary>{len(arms)} arms</summary><ul>{lines}</ul></details>"
+            return [("arms", many if len(arms) > 4 else f"<ul>{lines}</ul>")]
+    return [("claimed", claimed), ("computed", computed)]
+
+
+def _row(outcome: Outcome) -> str:
+    e = outcome.evidence
     note = e.note if e is not None else outcome.reason
     what = f"<strong>{outcome.kind}</strong>: {html.escape(outcome.title)}"
     what += f' <span class="claim-small">({html.escape(note)})</span>' if note else ""
     found = f"{SIGNS[outcome.outcome]} {outcome.outcome}"
     found += "" if outcome.outcome in ("open", outcome.expected) else " (not as expected)"
     found += ", as expected" if outcome.outcome == outcome.expected != "holds" else ""
-    cells = zip(("check", "claimed", "computed", "n", "outcome"), (what, claimed, computed, n, found), strict=True)
-    return "<tr>" + "".join(f'<td data-label="{label}">{cell}</td>' for label, cell in cells) + "</tr>"
+    sides = _both_sides(outcome)
+    cells = [("check", what), *sides, ("n", html.escape(_sides(outcome)[2])), ("outcome", found)]
+    span = {"arms": ' colspan="2"'}
+    return "<tr>" + "".join(f'<td data-label="{k}"{span.get(k, "")}>{cell}</td>' for k, cell in cells) + "</tr>"
 
 
 def box_html(claim: Claim, outcomes: list[Outcome], word: str) -> str:
     """The box for a page."""
     heads = "".join(f'<th scope="col">{x}</th>' for x in ("check", "claimed", "computed [99.9 % interval]", "n", "outcome"))
     code = "\n\n".join(inspect.getsource(check.function).rstrip() for check in claim.checks)
-    source = claim.source + (" *Reconstructed here, not quoted.*" if claim.reconstructed else "")
+    told = claim.reconstructed and "econstruct" not in claim.source
+    source = claim.source + (" *Reconstructed here, not quoted.*" if told else "")
     caveat = f'<div class="claim-caveat"><strong>Caveat.</strong> {to_html(claim.caveat)}</div>' if claim.caveat else ""
     return f"""{STYLE}<div class="claim-box tex2jax_process verdict-{word.replace(" ", "-")}" id="claim-{claim.id}" data-claim="{claim.id}">
 <div class="claim-head"><span data-claim-number="{claim.id}">Claim</span> <span class="claim-title">{html.escape(claim.title)}</span> {badge(word, outcomes)}</div>
@@ -107,5 +122,5 @@ def box_text(claim: Claim, outcomes: list[Outcome], word: str) -> str:
         lines.append(f"  {SIGNS[o.outcome]} {o.kind}, {o.title}: {told}; {o.outcome}")
     if claim.caveat:
         lines.append("  Caveat. " + plain(claim.caveat))
-    lines.append("  Source. " + plain(claim.source) + (" (reconstructed here)" if claim.reconstructed else ""))
+    lines.append("  Source. " + plain(claim.source) + (" (reconstructed here)" if claim.reconstructed and "econstruct" not in claim.source else ""))
     return "\n".join(lines)

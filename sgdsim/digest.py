@@ -148,10 +148,14 @@ def _imports(tree: ast.AST, module: str = "") -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
+            if any(alias.name == PACKAGE for alias in node.names):
+                yield from _public().values()
         elif isinstance(node, ast.ImportFrom):
             base = node.module or ""
             if node.level:
                 base = ".".join([*module.split(".")[: -node.level], *filter(None, [base])])
+            if base == PACKAGE and any(alias.name == "*" for alias in node.names):
+                yield from _public().values()
             for alias in node.names:
                 yield _public().get(alias.name, base) if base == PACKAGE else base
                 yield f"{base}.{alias.name}"
@@ -194,8 +198,9 @@ def _reached(function: Callable[..., Any]) -> list[ast.stmt]:
     start = next((n for n in body if isinstance(n, ast.FunctionDef) and first in (n.lineno, _top(n))), None)
     if start is None:
         return body  # defined inside something else: the whole module counts
-    todo: list[ast.stmt] = [start]
-    seen: list[ast.stmt] = [start]
+    # what only acts (a loop, a call, a change in place, a star import) may matter to anyone
+    todo: list[ast.stmt] = [start, *(node for node in body if not _only_defines(node))]
+    seen: list[ast.stmt] = list(todo)
     while todo:
         node = todo.pop()
         for name in {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}:
@@ -210,9 +215,23 @@ def _top(node: ast.FunctionDef) -> int:
     return min([node.lineno, *(d.lineno for d in node.decorator_list)])
 
 
+def _only_defines(node: ast.stmt) -> bool:
+    if isinstance(node, ast.Expr):
+        return isinstance(node.value, ast.Constant)
+    if isinstance(node, ast.ImportFrom):
+        return all(alias.name != "*" for alias in node.names)
+    if isinstance(node, ast.Assign):
+        return not any(isinstance(n, ast.Call) for target in node.targets for n in ast.walk(target))
+    return isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.AnnAssign))
+
+
 def _binds(node: ast.stmt) -> Iterator[str]:
-    if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+    if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
         yield node.name
+        for decorator in node.decorator_list:  # a registry is what was registered; a claim's checks stand alone
+            call = decorator.func if isinstance(decorator, ast.Call) else decorator
+            if getattr(call, "attr", "") != "check":
+                yield from (n.id for n in ast.walk(call) if isinstance(n, ast.Name))
     elif isinstance(node, (ast.Import, ast.ImportFrom)):
         yield from ((alias.asname or alias.name).partition(".")[0] for alias in node.names)
     elif isinstance(node, (ast.Assign, ast.AnnAssign)):

@@ -35,8 +35,8 @@ class Evidence:
 
     Examples
     --------
-    >>> Evidence.equal([0.99, 1.01, 1.0, 1.0], 1.0, within=0.2)
-    Evidence(holds: 1 in [0.947239, 1.05276] equal 1, n=4)
+    >>> Evidence.at_most(0.5, 1.0)
+    Evidence(holds: 0.5 at most 1)
     """
 
     relation: str
@@ -55,7 +55,13 @@ class Evidence:
     def identity(cls, left: Any, right: Any, note: str = "") -> Evidence:
         """Two symbolic expressions (or equal-length sequences of them) are the same.
 
-        Refuted by one random rational point where they differ; holds when sympy reduces the difference to zero.
+        Refuted by one random rational point (symbols without a sign are taken positive) where they differ; holds when
+        sympy reduces the difference to zero. For exact numbers only: 0.1 is not 1/10.
+
+        Raises
+        ------
+        ValueError
+            When there is nothing to compare, lengths or shapes differ, or a side is a relation.
 
         Examples
         --------
@@ -64,7 +70,11 @@ class Evidence:
         >>> Evidence.identity((x + 1) ** 2, x**2 + 2 * x + 1).outcome
         'holds'
         """
-        outcomes = [_same(a, b) for a, b in zip(_parts(left), _parts(right), strict=True)]
+        pairs = list(zip(_parts(left), _parts(right), strict=True))
+        shapes = {side.shape for side in (left, right) if hasattr(side, "shape")}
+        if not pairs or len(shapes) > 1:
+            raise ValueError(f"left={_short(left)} and right={_short(right)} must be of one shape and not empty")
+        outcomes = [_same(a, b) for a, b in pairs]
         return cls("identity", _short(left), _short(right), _together(outcomes), note=note)
 
     @classmethod
@@ -87,6 +97,8 @@ class Evidence:
         >>> Evidence.equal(1.1, 1.0, within=0.02).outcome
         'refuted'
         """
+        if not within >= 0:
+            raise ValueError(f"within={within} must not be negative")
         target = float(claimed)
         half = within if absolute else within * abs(target)
         return cls._judge("equal", computed, target, (target - half, target + half), seed, note)
@@ -129,12 +141,14 @@ class Evidence:
                note: str) -> Evidence:
         if isinstance(computed, Estimate):
             found = computed
-        elif np.ndim(computed):
+        elif np.ndim(computed) and np.isfinite(computed).all():
             found = mean_estimate(computed)
+        elif np.ndim(computed):
+            found = Estimate(float(np.mean(computed)), -math.inf, math.inf, np.size(computed))
         else:
             found = Estimate(float(computed), float(computed), float(computed), 0)
         low, high = found.low, found.high
-        if math.isnan(low + high) and math.isnan(found.value) or math.isnan(claimed):
+        if any(math.isnan(x) for x in (found.value, claimed, *band)):
             outcome, note = "refuted", (note + " (not a number)").strip()
         elif band[0] <= low and high <= band[1]:
             outcome = "holds"
@@ -144,19 +158,13 @@ class Evidence:
         return cls(relation, found.value, claimed, outcome, interval, band, found.n or None, seed, note)
 
     def record(self) -> dict[str, Any]:
-        """The fields as JSON values, without the outcome; an end at infinity becomes None, as JSON has none."""
+        """The fields as JSON values, without the outcome; infinities become the words "inf" and "-inf"."""
         return {name: _to_json(getattr(self, name)) for name in self.FIELDS}
 
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> Evidence:
         """Inverse of `record`; reads the outcome too."""
-        fields = {name: record[name] for name in cls.FIELDS}
-        for name in ("interval", "band"):
-            if fields[name] is not None:
-                low, high = fields[name]
-                fields[name] = (-math.inf if low is None else low, math.inf if high is None else high)
-        for name in ("computed", "claimed"):
-            fields[name] = math.inf if fields[name] is None else fields[name]
+        fields = {name: _from_json(record[name]) for name in cls.FIELDS}
         return cls(outcome=record["outcome"], **fields)
 
     def __repr__(self) -> str:
@@ -168,7 +176,15 @@ class Evidence:
 def _to_json(value: Any) -> Any:
     if isinstance(value, tuple):
         return [_to_json(part) for part in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    if isinstance(value, np.generic):
+        value = value.item()
+    return repr(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _from_json(value: Any) -> Any:
+    if isinstance(value, list):
+        return tuple(_from_json(part) for part in value)
+    return float(value) if value in ("inf", "-inf", "nan") else value
 
 
 def _together(outcomes: Sequence[str]) -> str:
@@ -188,18 +204,27 @@ def _parts(x: Any) -> list[Any]:
 def _same(left: Any, right: Any) -> str:
     import sympy
 
-    difference = sympy.sympify(left) - sympy.sympify(right)
-    symbols = sorted(difference.free_symbols, key=str)
-    draw = np.random.default_rng(20061508)
+    left, right = sympy.sympify(left), sympy.sympify(right)
+    if not (isinstance(left, sympy.Expr) and isinstance(right, sympy.Expr)):
+        raise ValueError(f"left={_short(left)} and right={_short(right)} must be expressions")
+    difference, draw = left - right, np.random.default_rng(20061508)
     for _ in range(3):
-        point = {s: sympy.Rational(int(draw.integers(11, 89)), 97) for s in symbols}
-        value = difference.subs(point).evalf(40)
+        point = {s: _a_value(s, draw) for s in sorted(difference.free_symbols, key=str)}
+        value = difference.subs(point).doit().evalf(40)
         if value.is_number and (value.has(sympy.zoo, sympy.nan) or abs(value) > 1e-25):
             return "refuted"
-    for reduce in (sympy.expand, sympy.simplify, lambda e: sympy.simplify(sympy.expand_log(sympy.gammasimp(e), force=True))):
+    for reduce in (sympy.expand, sympy.simplify, lambda e: sympy.simplify(sympy.expand_log(sympy.gammasimp(e)))):
         if reduce(difference) == 0:
             return "holds"
     return "undecided"
+
+
+def _a_value(symbol: Any, draw: np.random.Generator) -> Any:
+    import sympy
+
+    size = int(draw.integers(11, 89))
+    value = sympy.Integer(size // 11) if symbol.is_integer else sympy.Rational(size, 97)
+    return -value if symbol.is_negative else value
 
 
 def _short(x: Any) -> str:

@@ -51,7 +51,7 @@ def show_ledger() -> Page:
 def show_errata() -> Page:
     """What did not hold as stated: claims with a caveat, with a refuted part, or not reproduced, with the reason."""
     parts, lines = [], []
-    for claim in load_all():
+    for claim in sorted(load_all(), key=lambda c: c.verdict() != "not reproduced"):     # the failures first
         outcomes = claim.outcomes()
         word = verdict(outcomes, claim.caveat)
         failed = [o for o in outcomes if o.outcome == "refuted"]

@@ -19,6 +19,7 @@ from sgdsim.fast_paths import Request, choose
 from sgdsim.oracles import Oracle, as_oracle
 from sgdsim.random_streams import Stream
 from sgdsim.rules import Rule
+from sgdsim.sampling import ORDERS
 from sgdsim.trajectories import Trajectories
 
 __all__ = ["DIVERGED", "METHODS", "log_spaced", "simulate"]
@@ -71,17 +72,18 @@ def simulate(problem: Any, rule: Rule, *, steps: int, seed: int | np.random.Seed
     replicas : int or array of int
         R, or the ids of the replicas to run.
     record : int, "all" or array of int
-        Number of log-spaced records, every step, or the steps themselves (increasing).
+        Number of log-spaced records, every step, or the steps themselves (increasing, the last one is `steps`).
     method : str
         "reference" (NumPy, any oracle and rule), "kernel" (compiled, step by step), "jumps" (quadratic: exact
-        in law from record to record), "direct" or "compressed" (streaming least squares: every sample drawn, or
+        in law from record to record, and blind between; a schedule must be constant there), "direct" or "compressed" (streaming least squares: every sample drawn, or
         d + 3 numbers a step in the same law). "auto" takes a compiled stepper where there is one.
     dtype : data type
         Precision of the state: float64 or float32.
     keep_points : bool
         Whether to keep the recorded points (reference only).
     progress : bool
-        Whether to show a progress line; Ctrl-C ends the run early with the records made so far.
+        Whether to show a progress line. Ctrl-C ends a reference run of one batch size early, with the records made
+        so far; a kernel, or a sweep over batch sizes, is given up.
 
     Returns
     -------
@@ -107,8 +109,7 @@ def simulate(problem: Any, rule: Rule, *, steps: int, seed: int | np.random.Seed
         raise ValueError(f"method={method!r} must be one of {METHODS}")
     if real not in (np.dtype(np.float64), np.dtype(np.float32)):
         raise ValueError(f"dtype={dtype!r} must be float64 or float32")
-    batch_sizes = np.atleast_1d(np.asarray(batch_size, dtype=object)).tolist()
-    oracles = [as_oracle(problem, b, order) if not hasattr(problem, "start") else problem for b in batch_sizes]
+    oracles = _oracles(problem, batch_size, order)
     target = oracles[0].problem
     start = _start(w0, Stream(seed, "start", replicas), target.dimension).astype(real)
     path = None if keep_points else choose(oracles, rule, method)
@@ -116,8 +117,9 @@ def simulate(problem: Any, rule: Rule, *, steps: int, seed: int | np.random.Seed
         if method not in ("auto", "reference"):
             kind = f"{type(oracles[0]).__name__} with {type(rule).__name__}" + (" and keep_points" if keep_points else "")
             raise ValueError(f"method={method!r} does not cover {kind}; allowed are 'auto' and 'reference'")
-        parts = [_reference(oracle, rule, start, times, seed, replicas, keep_points, progress) for oracle in oracles]
-        made = min(part[0].shape[-2] for part in parts)  # fewer than asked for after Ctrl-C
+        parts = [_reference(oracle, rule, start, times, seed, replicas, keep_points, progress, len(oracles) == 1)
+                 for oracle in oracles]
+        made = parts[0][0].shape[-2]  # fewer than asked for after Ctrl-C
         times, name = times[:made], "reference"
         values = np.stack([part[0][..., :made, :] for part in parts], -3)
         final, diverged = np.stack([part[1] for part in parts], -3), np.stack([part[2] for part in parts], -2)
@@ -127,7 +129,24 @@ def simulate(problem: Any, rule: Rule, *, steps: int, seed: int | np.random.Seed
         show = _show_fraction if progress else None
         values, final, diverged = run(Request(start, times, seed, replicas, real, show))
         points = None
-    return _assemble(problem, rule, batch_size, order, seed, name, real, times, values, final, diverged, points)
+    return _assemble(problem, rule, batch_size, order, replicas, seed, name, real, times, values, final, diverged, points)
+
+
+def _oracles(problem: Any, batch_size: Any, order: str) -> list[Oracle]:
+    """One oracle for each batch size."""
+    if order not in ORDERS:
+        raise ValueError(f"order={order!r} must be one of {', '.join(ORDERS)}")
+    if hasattr(problem, "start"):
+        if np.ndim(batch_size) or batch_size != 1 or order != "replacement":
+            raise ValueError(f"batch_size={batch_size!r}, order={order!r}: an oracle brings its own; leave both out")
+        return [problem]
+    sizes = np.atleast_1d(np.asarray(batch_size, dtype=object)).tolist()
+    if not sizes:
+        raise ValueError("batch_size=[] must hold at least one size")
+    oracles = [as_oracle(problem, size, order) for size in sizes]
+    if order != "replacement" and not hasattr(oracles[0], "order"):
+        raise ValueError(f"order={order!r}: {problem!r} is no finite sum; allowed is 'replacement'")
+    return oracles
 
 
 def _record_times(record: int | str | ArrayLike, steps: int) -> NDArray[np.int64]:
@@ -138,13 +157,16 @@ def _record_times(record: int | str | ArrayLike, steps: int) -> NDArray[np.int64
             raise ValueError(f"record={record!r} must be a number of records, 'all' or an array of steps")
         return np.arange(steps + 1)
     if np.ndim(record) == 0:
-        return log_spaced(steps, int(record))  # type: ignore[arg-type]
+        if isinstance(record, bool) or not isinstance(record, (int, np.integer)) or record < 2:
+            raise ValueError(f"record={record!r} must be an integer of at least 2, 'all' or an array of steps")
+        return log_spaced(steps, int(record))
     times = np.asarray(record)
     if times.ndim != 1 or not np.issubdtype(times.dtype, np.integer) or times.size == 0:
         raise ValueError(f"record={record!r} must be a 1-d array of integers")
-    if (np.diff(times) <= 0).any() or times[0] < 0 or times[-1] > steps:
-        raise ValueError(f"record runs from {times[0]} to {times[-1]}; it must increase within 0 and steps={steps}")
-    return times.astype(np.int64)
+    times = times.astype(np.int64)
+    if (np.diff(times) <= 0).any() or times[0] < 0 or times[-1] != steps:
+        raise ValueError(f"record runs from {times[0]} to {times[-1]}; it must increase from 0 or later to steps={steps}")
+    return times
 
 
 def _start(w0: ArrayLike | None, stream: Stream, d: int) -> NDArray[np.floating]:
@@ -159,27 +181,32 @@ def _start(w0: ArrayLike | None, stream: Stream, d: int) -> NDArray[np.floating]
 
 
 def _reference(oracle: Oracle, rule: Rule, start: NDArray, times: NDArray, seed: Any, replicas: Any,
-               keep_points: bool, progress: bool) -> tuple[NDArray, NDArray, NDArray, NDArray]:
+               keep_points: bool, progress: bool, may_stop: bool) -> tuple[NDArray, NDArray, NDArray, NDArray]:
     """The plain loop: values (..., K, R), final points, step of divergence, points (..., K, R, d) if kept."""
     problem, sampler = oracle.problem, oracle.start(seed, replicas)
     rates = np.asarray(getattr(rule, "learning_rate", 1.0))
     w = np.broadcast_to(start, (*rates.shape, *start.shape)).copy()
-    state, diverged = rule.init(w), np.full(w.shape[:-1], -1)
-    values, points, wanted = [], [], set(times.tolist())
-    with np.errstate(over="ignore", invalid="ignore"), _until_interrupted():
+    state, diverged = rule.init(w), np.where(problem.value(w) <= DIVERGED, -1, 0)
+    wanted = set(times.tolist())
+    values: list[NDArray] = []
+    points: list[NDArray] = []
+    with np.errstate(over="ignore", invalid="ignore"), _until_interrupted(may_stop, values):
         for t in range(int(times[-1]) + 1):
             if t in wanted:
                 seen = rule.report(w, state)
                 f = problem.value(seen)
-                values.append(np.where((diverged >= 0) | ~(f <= DIVERGED), np.inf, f))
+                diverged = np.where((diverged < 0) & ~(f <= DIVERGED), t, diverged)
+                values.append(np.where(diverged >= 0, np.inf, f))
                 points += [seen.copy()] if keep_points else []
                 if progress:
                     print(f"\rstep {t} of {times[-1]}", end="\n" if t == times[-1] else "", flush=True)
             if t < times[-1]:
+                before = w
                 w, state = rule.update(sampler(rule.query(w, state), t).astype(w.dtype), state, w, t)
                 w = w.astype(start.dtype)
                 if not np.abs(w).max() < 1e10:  # rarely: only then is the objective worth a look
                     diverged = np.where((diverged < 0) & ~(problem.value(w) <= DIVERGED), t + 1, diverged)
+                    w = np.where((diverged >= 0)[..., None] & ~np.isfinite(w), before, w)
     return np.stack(values, -2), rule.report(w, state), diverged, np.stack(points, -3) if points else w
 
 
@@ -188,14 +215,17 @@ def _show_fraction(done: float) -> None:
 
 
 @contextmanager
-def _until_interrupted() -> Iterator[None]:
+def _until_interrupted(may_stop: bool, values: list[NDArray]) -> Iterator[None]:
+    """Turn Ctrl-C into a warning where there are records to give back."""
     try:
         yield
     except KeyboardInterrupt:
+        if not (may_stop and values):
+            raise
         warnings.warn("interrupted: the run holds the records made so far", RuntimeWarning, stacklevel=5)
 
 
-def _assemble(problem: Any, rule: Rule, batch_size: Any, order: str, seed: Any, method: str, real: np.dtype,
+def _assemble(problem: Any, rule: Rule, batch_size: Any, order: str, replicas: Any, seed: Any, method: str, real: np.dtype,
               times: NDArray, values: NDArray, final: NDArray, diverged: NDArray, points: NDArray | None) -> Trajectories:
     """Put the parts together; single settings lose their axis. `values` comes as (L?, B, K, R)."""
     axes: list[tuple[str, tuple[float, ...]]] = []
@@ -208,7 +238,7 @@ def _assemble(problem: Any, rule: Rule, batch_size: Any, order: str, seed: Any, 
         at = np.ndim(rates)
         values, final, diverged = (np.take(x, 0, axis=at) for x in (values, final, diverged))
         points = None if points is None else np.take(points, 0, axis=at)
-    settings = {"problem": problem, "rule": rule, "batch_size": batch_size, "replicas": values.shape[-1],
+    settings = {"problem": problem, "rule": rule, "batch_size": batch_size, "replicas": replicas,
                 "steps": int(times[-1]), "seed": seed, "method": method, "dtype": real.name}
     if order != "replacement":
         settings["order"] = order

@@ -66,6 +66,8 @@ def _samples(samples: Any, smallest: int) -> np.ndarray:
     x = np.asarray(samples, float).ravel()
     if x.size < smallest:
         raise ValueError(f"samples has {x.size} entries; at least {smallest} are needed")
+    if np.isnan(x).any():
+        raise ValueError(f"samples holds {int(np.isnan(x).sum())} NaN; drop or explain them first")
     return x
 
 
@@ -104,19 +106,20 @@ def variance_estimate(samples: Any, confidence: float = CONFIDENCE) -> Estimate:
     Parameters
     ----------
     samples : array_like, shape (n,)
-        Independent observations, n at least 8.
+        Independent observations, n at least 200: with fewer the interval covers too little (79 % instead of 95 %
+        for 8 normal samples).
 
     Raises
     ------
     ValueError
-        With fewer than eight samples or a confidence outside (0, 1).
+        With fewer than 200 samples or a confidence outside (0, 1).
 
     Examples
     --------
-    >>> variance_estimate([0, 1] * 8).value
-    0.26666666666666666
+    >>> round(variance_estimate([0, 1] * 200).value, 4)
+    0.2506
     """
-    x = _samples(samples, 8)
+    x = _samples(samples, 200)
     squares = (x - x.mean()) ** 2
     return _around(x.var(ddof=1), squares.std(ddof=1) / math.sqrt(x.size), x.size, confidence)
 
@@ -170,8 +173,8 @@ def quantile_estimate(samples: Any, probability: float = 0.5, confidence: float 
     from scipy.stats import binom
 
     x = np.sort(_samples(samples, 2))
-    if not 0 < probability < 1:
-        raise ValueError(f"probability={probability} must lie strictly between 0 and 1")
+    if not (0 < probability < 1 and 0 < confidence < 1):
+        raise ValueError(f"probability={probability} and confidence={confidence} must lie strictly between 0 and 1")
     tail = (1 - confidence) / 2
     # the k-th smallest lies below the quantile unless fewer than k samples do; too few samples leave an end open
     low, high = int(binom.ppf(tail, x.size, probability)), int(binom.ppf(1 - tail, x.size, probability)) + 1
@@ -195,7 +198,7 @@ def slope_estimate(x: Any, y: Any, confidence: float = CONFIDENCE) -> Estimate:
 
     Examples
     --------
-    >>> slope_estimate([1, 2, 4], [3, 12, 48]).value
+    >>> round(slope_estimate([1, 2, 4], [3, 12, 48]).value, 12)
     2.0
     """
     a, b = _samples(x, 3), _samples(y, 3)
@@ -203,6 +206,8 @@ def slope_estimate(x: Any, y: Any, confidence: float = CONFIDENCE) -> Estimate:
         raise ValueError(f"x has {a.size} entries and y {b.size}; they must match")
     if (a <= 0).any() or (b <= 0).any():
         raise ValueError("x and y must be positive for a slope on logarithmic axes")
+    if (a == a[0]).all():
+        raise ValueError(f"x is {a[0]} throughout; a slope needs two different ones")
     a, b = np.log(a) - np.log(a).mean(), np.log(b)
     slope = a @ b / (a @ a)
     residual = b - b.mean() - slope * a
@@ -233,11 +238,13 @@ def hill_estimate(samples: Any, top: int, confidence: float = CONFIDENCE) -> Est
 
     Examples
     --------
-    >>> hill_estimate([1.0, 2.0, 4.0, 8.0], top=2).value
-    0.9617966939259756
+    >>> round(hill_estimate([1.0, 2.0, 4.0, 8.0], top=2).value, 6)
+    0.961797
     """
     x = np.sort(np.abs(_samples(samples, 3)))
     if not 2 <= top < x.size:
         raise ValueError(f"top={top} must be at least 2 and below the number of samples {x.size}")
+    if x[-top - 1] <= 0:
+        raise ValueError(f"top={top} reaches samples that are zero; allowed is at most {int((x > 0).sum()) - 1}")
     index = top / np.log(x[-top:] / x[-top - 1]).sum()
     return _around(index, index / math.sqrt(top), top, confidence)

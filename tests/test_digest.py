@@ -111,6 +111,33 @@ def test_an_edit_that_is_reached_counts(package, edit, old, new):
     assert package(edit, old, new) != before
 
 
+@pytest.mark.parametrize("old, new", [
+    ("SCALE = 3", "SCALE = 3\nSCALE += 1"),
+    ("SCALE = 3", "if math.pi > 3:\n    SCALE = 3"),
+    ("SCALE = 3", "for SCALE in (3, 4):\n    pass"),
+    ("SCALE = 3", "SCALE = 3\nglobals()['SCALE'] = 5"),
+    ("import math", "import math\nfrom math import *"),
+    ("def helper(x):", "TABLE = {}\n\n\ndef register(f):\n    TABLE[f.__name__] = f\n    return f\n\n\ndef helper(x):\n    assert TABLE"),
+], ids=str)
+def test_statements_that_act_count(package, old, new):
+    """What a top-level statement does may reach a check without being named in it."""
+    before = package()
+    assert package("topic.py", old, new) != before
+
+
+def test_what_a_registry_holds_counts(package):
+    table = "TABLE = []\n\n\ndef register(f):\n    TABLE.append(f)\n    return f\n\n\n@register\ndef entry():\n    return 1\n\n\n"
+    package("topic.py", "def helper(x):", table + "def helper(x):")
+    package("topic.py", "return SCALE * x", "return register and SCALE * x")
+    before = package()
+    assert package("topic.py", "    return 1\n", "    return 2\n") != before
+
+
+def test_attribute_access_and_star_imports_reach_every_public_name(package):
+    for code in ("import sgdsim\nsgdsim.answer", "from sgdsim import *"):
+        assert {path.name for path in digest.files_of_source(code)} >= {"low.py"}
+
+
 def test_other_functions_of_a_module_have_their_own_digest(package):
     before = package(function="bystander")
     assert package("topic.py", "SCALE = 3", "SCALE = 9", function="bystander") == before

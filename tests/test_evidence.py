@@ -109,3 +109,35 @@ def test_a_record_survives_json(value, spread, claimed):
     e = Evidence.at_most(Estimate(value, value - spread, value + spread, 7), claimed, seed=3, note="a word")
     record = json.loads(json.dumps({**e.record(), "outcome": e.outcome}))
     assert Evidence.from_record(record) == e
+
+
+@pytest.mark.parametrize("left, right", [
+    (lambda x, y, n: sympy.log((1 - x) ** 2), lambda x, y, n: 2 * sympy.log(1 - x)),
+    (lambda x, y, n: sympy.log(y**2), lambda x, y, n: 2 * sympy.log(y)),
+])
+def test_an_identity_that_needs_a_hidden_domain_does_not_hold(left, right):
+    symbols = sympy.Symbol("x", positive=True), sympy.Symbol("y"), sympy.Symbol("n", integer=True)
+    assert Evidence.identity(left(*symbols), right(*symbols)).outcome != "holds"
+
+
+def test_an_integer_symbol_is_tried_at_integers():
+    n = sympy.Symbol("n", integer=True, positive=True)
+    assert Evidence.identity((-1) ** (n**2), (-1) ** n).outcome != "refuted"
+
+
+@pytest.mark.parametrize("left, right", [([], []), (sympy.ones(1, 4), sympy.ones(2, 2)), (sympy.Symbol("x") < 1, sympy.true)])
+def test_nothing_to_compare_is_refused(left, right):
+    with pytest.raises(ValueError, match="left="):
+        Evidence.identity(left, right)
+
+
+@pytest.mark.parametrize("evidence", [Evidence.at_most(-math.inf, 1.0), Evidence.at_least(np.float32(2), 1), Evidence.equal(math.nan, 1.0),
+                                      Evidence.equal([1.0, 1.1, 0.9], 1.0, within=0.5, seed=np.int64(3))])
+def test_records_survive_json(evidence):
+    record = json.loads(json.dumps(evidence.record() | {"outcome": evidence.outcome}, allow_nan=False))
+    assert repr(Evidence.from_record(record)) == repr(evidence)
+
+
+def test_a_band_is_never_negative():
+    with pytest.raises(ValueError, match="within=-0.1"):
+        Evidence.equal(1.0, 1.0, within=-0.1)

@@ -188,3 +188,57 @@ def test_log_spaced_ends_where_it_should():
 def test_bad_input_is_refused_by_name(arguments, words):
     with pytest.raises(ValueError, match=words):
         simulate(QUADRATIC, SGD(0.1), **{"steps": 10, "replicas": 2, "seed": 1, **arguments})
+
+
+@pytest.mark.parametrize("method", ["auto", "reference"])
+def test_a_start_beyond_the_threshold_is_a_divergence_at_step_0(method):
+    with pytest.warns(RuntimeWarning, match="1 of 2 trajectories diverged, the first at step 0"):
+        run = simulate(Quadratic([1.0], noise_covariance=[1.0]), SGD(0.1), w0=[[1e16], [1.0]], replicas=2, steps=3, seed=1,
+                       record="all", method=method)
+    assert run.diverged.tolist() == [0, -1]
+    assert np.isinf(run.values[:, 0]).all()
+    assert np.isfinite(run.values[:, 1]).all()
+
+
+def test_an_objective_that_is_not_a_number_is_a_divergence():
+    class Logarithm:
+        dimension, minimizer = 1, np.ones(1)
+
+        def value(self, w):
+            return np.log(w).sum(axis=-1)
+
+        def gradient(self, w):
+            return 1 / w
+
+    with pytest.warns(RuntimeWarning, match="1 of 1"):
+        run = simulate(Logarithm(), SGD(1.0), w0=[0.5], steps=3, seed=1, record="all")
+    assert run.diverged.tolist() == [1]
+    assert np.isinf(run.values[1:]).all()
+
+
+@pytest.mark.parametrize(("problem", "arguments", "words"), [
+    (FiniteSum(FINITE, 3), {"batch_size": [1, 7]}, "an oracle brings its own"),
+    (FiniteSum(FINITE, 3), {"order": "reshuffle"}, "an oracle brings its own"),
+    (STREAM, {"order": "reshuffle"}, "is no finite sum"),
+    (QUADRATIC, {"order": "nonsense"}, "order='nonsense'"),
+    (QUADRATIC, {"batch_size": []}, r"batch_size=\[\]"),
+    (QUADRATIC, {"record": [5]}, "record runs from 5 to 5"),
+    (QUADRATIC, {"record": 2.7}, "record=2.7"),
+    (QUADRATIC, {"record": None}, "record"),
+])
+def test_settings_are_never_ignored(problem, arguments, words):
+    with pytest.raises(ValueError, match=words):
+        simulate(problem, SGD(0.1), steps=10, seed=1, **arguments)
+
+
+def test_repr_names_the_replicas_that_were_run():
+    assert "replicas=[3, 5]" in repr(simulate(QUADRATIC, SGD(0.1), steps=2, replicas=[3, 5], seed=1))
+
+
+def test_ctrl_c_in_a_sweep_over_batch_sizes_is_not_swallowed():
+    class Impatient(SGD):
+        def update(self, g, state, w, step):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        simulate(QUADRATIC, Impatient(0.1), batch_size=[1, 2], steps=5, seed=1, method="reference")

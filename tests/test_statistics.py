@@ -63,7 +63,7 @@ def test_mean_and_variance_follow_shift_and_scale(x, shift, scale):
     before, after = s.mean_estimate(x), s.mean_estimate(scale * x + shift)
     np.testing.assert_allclose([after.value, after.low, after.high],
                                scale * np.array([before.value, before.low, before.high]) + shift, rtol=1e-7, atol=1e-7)
-    x = np.tile(x, 3)
+    x = np.tile(x, 70)
     before, after = s.variance_estimate(x), s.variance_estimate(scale * x + shift)
     np.testing.assert_allclose([after.value, after.half_width], scale**2 * np.array([before.value, before.half_width]),
                                rtol=1e-6, atol=1e-6)
@@ -71,7 +71,7 @@ def test_mean_and_variance_follow_shift_and_scale(x, shift, scale):
 
 @given(samples, st.floats(0.5, 0.98))
 def test_intervals_hold_the_value_and_grow_with_confidence(x, confidence):
-    x = np.tile(np.array(x), 3)
+    x = np.tile(np.array(x), 70)
     for make in (s.mean_estimate, s.variance_estimate, lambda x, c: s.hill_estimate(np.abs(x) + np.arange(1, x.size + 1), 2, c)):
         narrow, wide = make(x, confidence), make(x, confidence + 0.01)
         assert wide.low <= narrow.low <= narrow.value <= narrow.high <= wide.high

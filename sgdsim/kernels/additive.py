@@ -9,7 +9,7 @@ from numba import njit
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from sgdsim.kernels.driver import Block, Paths, Schedule, factors_of, integrate, make_job
-from sgdsim.kernels.normals import LANES, OPTIONS, SCREENED, fill_normals, paired
+from sgdsim.kernels.normals import LANES, OPTIONS, SCREENED, SEPARATE, fill_normals
 from sgdsim.random_streams import Stream
 
 KINDS = ("sgd", "heavy_ball", "nesterov", "torch_nesterov")
@@ -65,7 +65,7 @@ def additive_quadratic(eigenvalues: ArrayLike, noise_scale: ArrayLike, start: Ar
     beta, limit = job.dtype.type(momentum), job.limit
 
     def advance(block: Block, first: int, last: int) -> None:
-        _advance(block.key0, block.key1, first, last, curvature, paired(noise), job.rates, noise_scales,
+        _advance(block.key0, block.key1, first, last, curvature, noise.astype(job.dtype), job.rates, noise_scales,
                  factors_of(factors, first, last, job.dtype), code, beta, job.record_steps,
                  np.searchsorted(job.record_steps, first, side="right"), limit, block.state, block.velocity,
                  block.values, block.diverged, block.last)
@@ -104,7 +104,7 @@ def momentum_weights(kind: str, rates: NDArray, momentum: float) -> tuple[ArrayL
     return 0 * rates + 1, *((0 * rates, -rates) if kind == "heavy_ball" else (-rates, -rates * momentum)), 0.0
 
 
-@njit(**OPTIONS)
+@njit(**SEPARATE)
 def objective_of(cell, curvature, state, objective):
     """Sum of h e^2, twice the objective, for each lane."""
     objective[:] = 0
@@ -119,7 +119,7 @@ def set_aside(objective, cell, step, limit, state, velocity, last, diverged):
     for lane in range(LANES):
         if not objective[lane] <= limit:
             if diverged[cell, lane] < 0:
-                diverged[cell, lane] = step
+                diverged[cell, lane] = max(step, 1)
                 last[cell, :, lane] = state[cell, :, lane]
             state[cell, :, lane] = 0
             velocity[cell, :, lane] = 0
@@ -136,27 +136,27 @@ def keep(objective, cell, record, values, diverged):
 # sum of squares over all lanes may be taken in any order: it only tells whether an objective is worth a look.
 
 @njit(**SCREENED)
-def _descend(state, noise, curvature, rate, noise_rate):
+def _descend(state, cell, noise, t, curvature, scale, rate, noise_rate):
     size = 0 * rate
-    for k in range(len(state)):
-        error = state[k]
-        error -= rate * (curvature[k] * error) + noise_rate * noise[k]
-        state[k] = error
+    for k in range(len(scale)):
+        error = state[cell, k]
+        error -= rate * (curvature[k] * error) + noise_rate * (scale[k] * noise[t, k])
+        state[cell, k] = error
         size += error * error
     return size
 
 
 @njit(**SCREENED)
-def _descend_with_momentum(state, velocity, noise, curvature, noise_scale, weights):
+def _descend_with_momentum(state, velocity, cell, noise, t, curvature, scale, noise_scale, weights):
     push, gradient_weight, velocity_weight, ahead, beta = weights
     size = 0 * push
-    for k in range(len(state)):
-        error, speed = state[k], velocity[k]
-        gradient = curvature[k] * (error + ahead * speed) + noise_scale * noise[k]
+    for k in range(len(scale)):
+        error, speed = state[cell, k], velocity[cell, k]
+        gradient = curvature[k] * (error + ahead * speed) + noise_scale * (scale[k] * noise[t, k])
         speed = beta * speed + push * gradient
         error += gradient_weight * gradient + velocity_weight * speed
-        state[k] = error
-        velocity[k] = speed
+        state[cell, k] = error
+        velocity[cell, k] = speed
         size += error * error
     return size
 
@@ -174,25 +174,26 @@ def _weigh(code, rate, beta):
 def _advance(key0, key1, first, last_step, curvature, scale, rates, noise_scales, factors, code, beta, record_steps,
              record, limit, state, velocity, values, diverged, last):
     cells = len(state)
-    chunk = max(1, 256 // len(scale))  # steps whose normals are drawn together
-    noise = np.empty((chunk, len(scale), LANES), np.float32)
+    pairs = (len(scale) + 1) // 2
+    chunk = max(1, 128 // pairs)  # steps whose normals are drawn together
+    noise = np.empty((chunk, 2 * pairs, LANES), np.float32)
     numbers = noise.reshape(chunk, -1)
     flat_state, flat_velocity = state.reshape(cells, -1), velocity.reshape(cells, -1)
-    flat_curvature, objective = np.repeat(curvature, LANES), np.empty(LANES, state.dtype)
-    harmless = limit / np.max(np.abs(curvature))
+    flat_curvature, flat_scale = np.repeat(curvature, LANES), np.repeat(scale, LANES)
+    objective, harmless = np.empty(LANES, state.dtype), limit / np.max(np.abs(curvature))
     for begin in range(first, last_step, chunk):
         count = min(chunk, last_step - begin)
-        fill_normals(key0, key1, begin, count, 0, scale, noise)
+        fill_normals(key0, key1, begin, count, 0, pairs, noise)
         for t in range(count):
             step = begin + t + 1
             recording = record < len(record_steps) and record_steps[record] == step
             for cell in range(cells):
                 rate, noise_scale = rates[cell] * factors[step - 1 - first], noise_scales[cell]
                 if code == 0:
-                    size = _descend(flat_state[cell], numbers[t], flat_curvature, rate, rate * noise_scale)
+                    size = _descend(flat_state, cell, numbers, t, flat_curvature, flat_scale, rate, rate * noise_scale)
                 else:
-                    size = _descend_with_momentum(flat_state[cell], flat_velocity[cell], numbers[t], flat_curvature,
-                                                  noise_scale, _weigh(code, rate, beta))
+                    size = _descend_with_momentum(flat_state, flat_velocity, cell, numbers, t, flat_curvature,
+                                                  flat_scale, noise_scale, _weigh(code, rate, beta))
                 if recording or not size <= harmless:
                     objective_of(cell, curvature, state, objective)
                     set_aside(objective, cell, step, limit, state, velocity, last, diverged)

@@ -6,7 +6,7 @@ import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -43,10 +43,6 @@ class Job:
     def rates(self) -> NDArray:
         """Learning rate of each cell, (C,)."""
         return np.tile(self.learning_rates, len(self.batch_sizes)).astype(self.dtype)
-
-    def at(self, start: NDArray) -> Job:
-        """The same job from another start (R, d)."""
-        return replace(self, start=start)
 
     @property
     def limit(self) -> np.floating:
@@ -109,7 +105,7 @@ def integrate(job: Job, advance: Callable[[Block, int, int], None], curvature: N
     values = np.empty((cells, records, replicas), job.dtype)
     final = np.empty((cells, replicas, dimension), job.dtype)
     diverged = np.empty((cells, replicas), np.int64)
-    per_call = max(1, int(_WORK_OF_A_CALL / (LANES * dimension * samples * (1 + cells))))
+    per_call = 4 * max(1, int(_WORK_OF_A_CALL / (LANES * dimension * samples * (1 + cells) * 4)))
     blocks = [slice(first, min(first + LANES, replicas)) for first in range(0, replicas, LANES)]
 
     def work(rows: slice, tick: Callable[[float], None]) -> None:
@@ -124,10 +120,12 @@ def integrate(job: Job, advance: Callable[[Block, int, int], None], curvature: N
         diverged[:, rows] = block.diverged[..., :used]
 
     share(work, blocks, threads, progress)
+    with np.errstate(over="ignore"):
+        at_start = (job.start**2 * curvature).sum(axis=1) / 2  # a matrix product would depend on R
     if job.record_steps[0] == 0:
-        with np.errstate(over="ignore"):
-            at_start = (job.start**2 * curvature).sum(axis=1) / 2  # a matrix product would depend on R
-        values[:, 0] = np.where(at_start <= job.threshold, at_start, np.inf)
+        values[:, 0] = at_start
+    lost = ~(at_start <= job.threshold)
+    values[..., lost], diverged[:, lost] = np.inf, 0
     grid = (len(job.batch_sizes), len(job.learning_rates))
     return Paths(values.reshape(*grid, records, replicas), final.reshape(*grid, replicas, dimension),
                  diverged.reshape(*grid, replicas))

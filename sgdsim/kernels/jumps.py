@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from sgdsim.kernels.additive import check_kind, check_modes, keep, momentum_weights, objective_of, set_aside
 from sgdsim.kernels.driver import Block, Paths, Schedule, factors_of, integrate, make_job
-from sgdsim.kernels.normals import LANES, OPTIONS, fill_normals
+from sgdsim.kernels.normals import LANES, OPTIONS, SEPARATE, fill_normals
 from sgdsim.random_streams import Stream
 
 _CHECKED_STEPS = 10_000  # a schedule is looked at in at most so many steps of an interval
@@ -114,14 +114,14 @@ def _after(second: tuple, first: tuple) -> tuple:
             vv + c * c * xx + 2 * c * d * xy + d * d * yy)
 
 
-@njit(**OPTIONS)
+@njit(**SEPARATE)
 def _jump(state, noise, decay, kick):
     for i in range(len(decay)):
         for lane in range(LANES):
             state[i, lane] = decay[i] * state[i, lane] + kick[i] * noise[i, lane]
 
 
-@njit(**OPTIONS)
+@njit(**SEPARATE)
 def _jump_with_momentum(state, velocity, noise, second, table):
     for i in range(len(state)):
         a, b, c, d = table[0, i], table[1, i], table[2, i], table[3, i]
@@ -136,12 +136,12 @@ def _jump_with_momentum(state, velocity, noise, second, table):
 def _advance(key0, key1, first, last_record, curvature, tables, record_steps, limit, state, velocity, values,
              diverged, last):
     second = (len(curvature) + 1) // 2 * 2  # first position of the normals that only the velocities see
-    scale = np.ones(2 * second if velocity.shape[1] else second, np.float32)
-    noise = np.empty((1, len(scale), LANES), np.float32)
+    pairs = second if velocity.shape[1] else second // 2
+    noise = np.empty((1, 2 * pairs, LANES), np.float32)
     objective = np.empty(LANES, state.dtype)
     for record in range(first, last_record):
         step = record_steps[record]
-        fill_normals(key0, key1, step, 1, 0, scale, noise)
+        fill_normals(key0, key1, step, 1, 0, pairs, noise)
         for cell in range(len(state)):
             table = tables[record, :, cell]
             if velocity.shape[1]:

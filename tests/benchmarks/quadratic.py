@@ -16,16 +16,16 @@ RECORDS = np.unique(np.geomspace(1, T, 100).astype(int))  # at most 100 recorded
 
 
 @njit(**OPTIONS)
-def _draw(key0, key1, steps, scale, noise):
+def _draw(key0, key1, steps, noise):
     for first in range(0, len(key1), LANES):
         for step in range(0, steps, len(noise)):
-            fill_normals(key0, key1[first:first + LANES], step, len(noise), 0, scale, noise)
+            fill_normals(key0, key1[first:first + LANES], step, len(noise), 0, noise.shape[1] // 2, noise)
 
 
 def normals_alone(steps: int):
     stream = Stream(1, "noise", -(-R // LANES) * LANES)
     noise = np.empty((2, D, LANES), np.float32)
-    return lambda: _draw(*stream.key, steps, np.ones(D, np.float32), noise)
+    return lambda: _draw(*stream.key, steps, noise)
 
 
 def ours(solver, dtype=np.float32, replicas=R):
@@ -83,7 +83,7 @@ def measure(rounds: int, say, with_jax: bool) -> list[dict[str, object]]:
         "normals": Candidate(normals_alone(2000), D * -(-R // LANES) * LANES * 2000),
         "jumps": Candidate(ours(quadratic_jumps), work * T),
         "ours in float64": Candidate(ours(additive_quadratic, np.float64, 200), D * 200 * T, "float64"),
-        "torch loop": Candidate(torch_loop(1000), D * 1000),
+        "torch loop": Candidate(torch_loop(2000), D * 2000),
         "torch batched": Candidate(torch_batched(200), work * 200),
     }
     if with_jax:

@@ -204,9 +204,8 @@ one_temperature = Claim(
 depends on rate, batch size and momentum through $T=\eta/(B(1-\beta))$ alone:
 $$R=\frac12\sum_ih_i\left[e^{-2Kh_iT}w_{i,0}^2+\left(1-e^{-2Kh_iT}\right)\frac{T\,c_i}{2h_i}\right].$$
 So the best rate is $T^\star(K)\,B$, exactly proportional to the batch size, and the best risk does not depend on
-the batch size at all.""",
+the batch size at all. Of this law nothing is left where $\eta_{\mathrm{eff}}h_{\max}$ comes near the stability limit.""",
     source="Reconstructed: derived here as the limit of the model's risk. The temperature and its role are in Smith, Elsen and De (2020).",
-    caveat="A limit: at $\\eta h_{\\max}=0.02$ the risk is off by about a percent, and at $\\eta h_{\\max}\\approx1$ the law is gone.",
     reconstructed=True,
     claimed=_COLD,
     mutants={

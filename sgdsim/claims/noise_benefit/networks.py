@@ -200,8 +200,8 @@ budgets_of_a_network = Claim(
     statement=r"""At a fixed batch size, as the epoch budget grows, the rate of least training loss falls (exponent below $-0.2$ in the number of epochs) while the rate of best test
 accuracy does not (exponent above $-0.1$).""",
     source="Smith, Elsen and De (2020), for a Wide-ResNet at batch size 64. At this size, with these bands: reconstructed here.",
-    caveat="Small multilayer perceptrons do not show it. They can fit their training set within the longer budgets, and then the noise, which on a quadratic sets "
-    "the floor that asks for a smaller rate, dies out with the loss.",
+    caveat="Small multilayer perceptrons do not show it: the best rate for training stays where stability puts it, at every budget. Whether a larger "
+    "network that cannot fit its training set does is open.",
     reconstructed=True,
     claimed=_BUDGETS,
     mutants={"the training rate need not fall": _BUDGETS | {"training": 0.1}},  # what the small networks do
