@@ -119,7 +119,7 @@ def set_aside(objective, cell, step, limit, state, velocity, last, diverged):
     for lane in range(LANES):
         if not objective[lane] <= limit:
             if diverged[cell, lane] < 0:
-                diverged[cell, lane] = max(step, 1)
+                diverged[cell, lane] = step
                 last[cell, :, lane] = state[cell, :, lane]
             state[cell, :, lane] = 0
             velocity[cell, :, lane] = 0

@@ -98,13 +98,15 @@ def integrate(job: Job, advance: Callable[[Block, int, int], None], curvature: N
               samples: int = 1) -> Paths:
     """Take every replica from step 0 to `steps` by calls of advance(block, first, last).
 
-    The objective is 1/2 sum_i curvature_i e_i^2; a step draws `samples` times d numbers; the blocks of 16 replicas are shared among threads.
+    The objective is 1/2 sum_i curvature_i e_i^2; a step draws `samples` times d numbers; the blocks of 16 replicas
+    are shared among threads.
     """
     cells, records = len(job.rates), len(job.record_steps)
     replicas, dimension = job.start.shape
     values = np.empty((cells, records, replicas), job.dtype)
     final = np.empty((cells, replicas, dimension), job.dtype)
     diverged = np.empty((cells, replicas), np.int64)
+    # a multiple of 4: the direct loop takes four steps together, cut at absolute multiples of four
     per_call = 4 * max(1, int(_WORK_OF_A_CALL / (LANES * dimension * samples * (1 + cells) * 4)))
     blocks = [slice(first, min(first + LANES, replicas)) for first in range(0, replicas, LANES)]
 

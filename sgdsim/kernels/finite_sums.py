@@ -115,10 +115,10 @@ def _index_chunks(job: Job, rows: slice, n: int, batch_size: int, order: str, wi
 
 
 @njit(**SCREENED)
-def _dot(x, w):
-    total = x[0] * w[0]
-    for i in range(1, len(x)):
-        total += x[i] * w[i]
+def _dot(data, sample, state, r, cell):
+    total = 0 * state[r, cell, 0]
+    for i in range(state.shape[2]):
+        total += data[sample, i] * state[r, cell, i]
     return total
 
 
@@ -131,57 +131,66 @@ def _slope(margin, target, logistic):
 
 
 @njit(**SCREENED)
-def _objective(data, targets, logistic, ridge, w):
+def _move(data, sample, slope, keep, state, r, cell):
+    """w <- keep w - slope x; returns |w|^2."""
+    size = 0 * slope
+    for i in range(state.shape[2]):
+        value = keep * state[r, cell, i] - slope * data[sample, i]
+        state[r, cell, i] = value
+        size += value * value
+    return size
+
+
+@njit(**OPTIONS)
+def _objective(data, targets, logistic, ridge, state, r, cell):
     """f(w), summed in double precision."""
-    total = 0.0
-    for i in range(len(data)):
-        margin = np.float64(_dot(data[i], w))
+    total, size = 0.0, 0.0
+    for sample in range(len(data)):
+        margin = np.float64(_dot(data, sample, state, r, cell))
         if logistic:
-            signed = -margin * targets[i]
+            signed = -margin * targets[sample]
             total += max(signed, 0.0) + math.log1p(math.exp(-abs(signed)))
         else:
-            total += (margin - targets[i])**2 / 2
-    return total / len(data) + 0.5 * ridge * np.float64(_dot(w, w))
+            total += (margin - targets[sample])**2 / 2
+    for i in range(state.shape[2]):
+        size += np.float64(state[r, cell, i])**2
+    return total / len(data) + 0.5 * ridge * size
 
 
-@njit(**SCREENED)
-def _step(data, targets, logistic, ridge, batch, rate, slopes, w):
-    """One step on the samples `batch`; returns |w|^2."""
-    for b in range(len(batch)):
-        slopes[b] = _slope(_dot(data[batch[b]], w), targets[batch[b]], logistic) * rate / w.dtype.type(len(batch))
-    keep = 1 - rate * ridge
-    for b in range(len(batch) - 1):
-        x, slope = data[batch[b]], slopes[b]
-        for i in range(len(w)):
-            w[i] = keep * w[i] - slope * x[i]
+@njit(**OPTIONS)
+def _step(data, targets, logistic, ridge, indices, r, block, first, last, rate, slopes, state, cell):
+    """One step on the samples indices[r, block, first:last]; returns |w|^2."""
+    pace = rate / slopes.dtype.type(last - first)
+    for b in range(first, last):
+        sample = indices[r, block, b]
+        slopes[b - first] = pace * _slope(_dot(data, sample, state, r, cell), targets[sample], logistic)
+    keep, size = 1 - rate * ridge, 0 * rate
+    for b in range(first, last):
+        size = _move(data, indices[r, block, b], slopes[b - first], keep, state, r, cell)
         keep = 0 * rate + 1
-    x, slope, size = data[batch[-1]], slopes[len(batch) - 1], 0 * rate
-    for i in range(len(w)):
-        value = keep * w[i] - slope * x[i]
-        w[i] = value
-        size += value * value
     return size
 
 
 @njit(**OPTIONS)
 def _advance(data, targets, logistic, ridge, indices, batch_size, first, last, rates, factors, record_steps, record,
              limits, state, values, diverged):
-    lasting = -(-indices.shape[2] // batch_size)
+    length, lasting = indices.shape[2], -(-indices.shape[2] // batch_size)
     slopes = np.empty(batch_size, state.dtype)
     threshold, harmless = limits
     for r in range(len(state)):
         k = record
         for step in range(first - (first == 0), last):
             recording = k < len(record_steps) and record_steps[k] == step + 1
-            block, part = (step - first) // lasting, (step - first) % lasting * batch_size
+            block, begin = (step - first) // lasting, (step - first) % lasting * batch_size
             for cell in range(len(rates)):
                 if diverged[r, cell] < 0:
                     size = 0 * harmless
                     if step >= 0:
-                        size = _step(data, targets, logistic, ridge, indices[r, block, part:part + batch_size],
-                                     rates[cell] * factors[step - first], slopes, state[r, cell])
+                        size = _step(data, targets, logistic, ridge, indices, r, block, begin,
+                                     min(begin + batch_size, length), rates[cell] * factors[step - first], slopes,
+                                     state, cell)
                     if recording or not size <= harmless:
-                        f = _objective(data, targets, logistic, ridge, state[r, cell])
+                        f = _objective(data, targets, logistic, ridge, state, r, cell)
                         if not f <= threshold:
                             diverged[r, cell] = step + 1
                         if recording:

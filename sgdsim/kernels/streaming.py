@@ -9,9 +9,11 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from sgdsim.kernels.additive import check_modes
+from sgdsim.kernels.compressed import compressed
+from sgdsim.kernels.direct import direct, direct_batch
 from sgdsim.kernels.driver import Block, Job, Paths, Schedule, factors_of, integrate, make_job
 from sgdsim.kernels.normals import LANES
-from sgdsim.kernels.streaming_steps import TILE, compressed, direct, direct_batch
+from sgdsim.kernels.streaming_passes import TILE
 from sgdsim.random_streams import Stream
 
 METHODS = ("direct", "compressed")

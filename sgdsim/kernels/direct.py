@@ -1,83 +1,12 @@
-"""Compiled steps of streaming least squares, for sixteen replicas and all cells of a grid.
-
-The state is v = sqrt(H) e, so that features are x = sqrt(H) xi and predictions <v, xi>.  A cell's state is seen as
-rows of TILE numbers, four modes by sixteen lanes: long enough for vector code, short enough for its registers.
-"""
+"""Compiled steps of streaming least squares that draw every sample."""
 
 from __future__ import annotations
 
 import numpy as np
 from numba import njit
 
-from sgdsim.kernels.additive import keep, set_aside
-from sgdsim.kernels.chi_square import PAIRS, chi_square
 from sgdsim.kernels.normals import LANES, OPTIONS, SEPARATE, fill_normals
-
-TILE = 4 * LANES
-GROUP = 4  # steps, or samples of a batch, that pass over the state together
-
-
-@njit(**SEPARATE)
-def _project(state, cell, noise, j, sums):
-    """sums[q, :LANES] = <v, xi of row j + q> for q < 4."""
-    for q in range(GROUP):
-        for k in range(TILE):
-            sums[q, k] = 0
-    for i in range(0, state.shape[1], 2):
-        for k in range(TILE):
-            v, w = state[cell, i, k], state[cell, i + 1, k]
-            sums[0, k] += v * noise[j, i, k] + w * noise[j, i + 1, k]
-            sums[1, k] += v * noise[j + 1, i, k] + w * noise[j + 1, i + 1, k]
-            sums[2, k] += v * noise[j + 2, i, k] + w * noise[j + 2, i + 1, k]
-            sums[3, k] += v * noise[j + 3, i, k] + w * noise[j + 3, i + 1, k]
-    _fold(sums, GROUP)
-
-
-@njit(**SEPARATE)
-def _project_one(state, cell, noise, j, sums):
-    """sums[0, :LANES] = <v, xi of row j> and sums[1, :LANES] = |v|^2."""
-    for k in range(TILE):
-        sums[0, k] = sums[1, k] = 0
-    for i in range(0, state.shape[1], 2):
-        for k in range(TILE):
-            v, w = state[cell, i, k], state[cell, i + 1, k]
-            sums[0, k] += v * noise[j, i, k] + w * noise[j, i + 1, k]
-            sums[1, k] += v * v + w * w
-    _fold(sums, 2)
-
-
-@njit(**OPTIONS)
-def _fold(sums, count):
-    """Add the modes of a tile up: the first LANES numbers of each row become its sums by lane."""
-    for q in range(count):
-        for k in range(2 * LANES):
-            sums[q, k] += sums[q, 2 * LANES + k]
-        for k in range(LANES):
-            sums[q, k] += sums[q, LANES + k]
-
-
-@njit(**OPTIONS)
-def _repeat(weights, count):
-    """Repeat the first LANES numbers of each row through the tile."""
-    for q in range(count):
-        for k in range(LANES, TILE):
-            weights[q, k] = weights[q, k - LANES]
-
-
-@njit(**SEPARATE)
-def _move(state, cell, noise, j, curvature, weights):
-    for i in range(state.shape[1]):
-        for k in range(TILE):
-            state[cell, i, k] -= curvature[i, k] * (weights[0, k] * noise[j, i, k] + weights[1, k] * noise[j + 1, i, k]
-                                                    + weights[2, k] * noise[j + 2, i, k]
-                                                    + weights[3, k] * noise[j + 3, i, k])
-
-
-@njit(**SEPARATE)
-def _move_compressed(state, cell, noise, j, curvature, weights):
-    for i in range(state.shape[1]):
-        for k in range(TILE):
-            state[cell, i, k] -= curvature[i, k] * (weights[0, k] * state[cell, i, k] + weights[1, k] * noise[j, i, k])
+from sgdsim.kernels.streaming_passes import GROUP, TILE, fold, move, project, project_one, repeat, watch
 
 
 @njit(**SEPARATE)
@@ -86,67 +15,6 @@ def _finish_batch(state, cell, total, curvature):
         for k in range(TILE):
             state[cell, i, k] -= curvature[i, k] * total[cell, i, k]
             total[cell, i, k] = 0
-
-
-@njit(**OPTIONS)
-def _watch(size, cell, step, limit, recording, record, state, velocity, values, last, diverged):
-    """Look at |v|^2, twice the objective, after `step` steps: set diverged lanes aside, record the others."""
-    over = 0
-    for lane in range(LANES):
-        over += not size[lane] <= limit
-    if over:
-        set_aside(size, cell, step, limit, state, velocity, last, diverged)
-        for lane in range(LANES):
-            size[lane] = size[lane] if size[lane] <= limit else 0
-    if recording:
-        keep(size, cell, record, values, diverged)
-
-
-@njit(**SEPARATE)
-def _compress(sums, rate, sd, c1, n1, c2, weights):
-    """Coefficients of v and of xi in the compressed step."""
-    zero = 0 * rate
-    for lane in range(LANES):
-        square = sums[1, lane]
-        size = np.sqrt(square)
-        inverse = 1 / size if size > 0 else zero
-        projection = sums[0, lane] * inverse if size > 0 else zero
-        label = np.sqrt(c1[lane]) * n1[lane] * sd
-        squared = square * c1[lane] - 2 * size * label + sd * sd * (n1[lane] * n1[lane] + c2[lane])
-        residual = np.sqrt(max(squared, zero))  # rounding may take it below 0 at batch size 1
-        weights[0, lane] = rate * inverse * (size * c1[lane] - label - residual * projection)
-        weights[1, lane] = rate * residual
-    _repeat(weights, 2)
-
-
-@njit(**OPTIONS)
-def compressed(key0, key1, first, last_step, dimension, curvature, sd, rates, batches, factors, record_steps, record,
-               limit, state, velocity, values, diverged, last):
-    """Steps of method "compressed" from `first` to `last_step`."""
-    pairs = (dimension + 1) // 2
-    rows = max(2 * (pairs + 1 + PAIRS), len(curvature)) + TILE // LANES  # whole tiles
-    chunk = max(1, 128 // pairs)
-    noise = np.zeros((chunk, rows // (TILE // LANES) * (TILE // LANES), LANES), np.float32)
-    tiles, table = state.reshape(len(state), -1, TILE), np.repeat(curvature, LANES).reshape(-1, TILE)
-    numbers = noise.reshape(chunk, -1, TILE)
-    sums, weights = np.zeros((GROUP, TILE), state.dtype), np.zeros((2, TILE), state.dtype)
-    c1, c2 = np.empty(LANES, state.dtype), np.empty(LANES, state.dtype)
-    for step in range(first, last_step + 1):
-        t = (step - first) % chunk
-        if t == 0:
-            fill_normals(key0, key1, step, min(chunk, last_step + 1 - step), 0, pairs + 1 + PAIRS, noise)
-        recording = record < len(record_steps) and record_steps[record] == step
-        for cell in range(len(rates)):
-            _project_one(tiles, cell, numbers, t, sums)
-            _watch(sums[1], cell, step, limit, recording, record, state, velocity, values, last, diverged)
-            if step < last_step:
-                if cell == 0 or batches[cell] != batches[cell - 1]:
-                    draws = noise[t, 2 * pairs + 2:]
-                    chi_square(batches[cell], 0, key0, key1, step, pairs + 1, draws, c1)
-                    chi_square(batches[cell] - 1, 1, key0, key1, step, pairs + 1, draws, c2)
-                _compress(sums, rates[cell] * factors[step - first], sd, c1, noise[t, 2 * pairs], c2, weights)
-                _move_compressed(tiles, cell, numbers, t, table, weights)
-        record += recording
 
 
 @njit(**OPTIONS)
@@ -165,9 +33,9 @@ def direct_batch(key0, key1, first, last_step, dimension, curvature, sd, rates, 
                 fill_normals(key0, key1, step, 1, (begin + q) * pairs, pairs, noise[q:q + 1])
             for cell in range(len(rates)):
                 if begin == 0:
-                    _project_one(tiles, cell, numbers, 0, sums)
-                    _watch(sums[1], cell, step, limit, recording, record, state, velocity, values, last, diverged)
-                _project(tiles, cell, numbers, 0, sums)
+                    project_one(tiles, cell, numbers, 0, sums)
+                    watch(sums[1], cell, step, limit, recording, record, state, velocity, values, last, diverged)
+                project(tiles, cell, numbers, 0, sums)
                 if step < last_step:
                     rate = rates[cell] * factors[step - first]
                     for q in range(GROUP):
@@ -175,8 +43,8 @@ def direct_batch(key0, key1, first, last_step, dimension, curvature, sd, rates, 
                             residual = sums[q, lane] - sd * noise[q, dimension, lane]
                             idle = begin + q >= batches[0] or diverged[cell, lane] >= 0
                             weights[q, lane] = 0 * rate if idle else rate * residual
-                    _repeat(weights, GROUP)
-                    _move(total, cell, numbers, 0, unit, weights)
+                    repeat(weights, GROUP)
+                    move(total, cell, numbers, 0, unit, weights)
         if step < last_step:
             for cell in range(len(rates)):
                 _finish_batch(tiles, cell, total, table)
@@ -203,7 +71,7 @@ def _gram(noise, curvature, gram):
             gram[7, k] += hb * b
             gram[8, k] += hc * c
             gram[9, k] += hd * d
-    _fold(gram, 10)
+    fold(gram, 10)
 
 
 @njit(**SEPARATE)
@@ -268,8 +136,8 @@ def _walk(lane, steps, step, state, cell, noise, label, curvature, sd, pace, lim
 @njit(**OPTIONS)
 def _look(cell, tiles, numbers, sums, step, limit, recording, record, state, velocity, values, last, diverged, bound):
     """Take the objective of a cell exactly: record it, and renew the bound on |v|."""
-    _project_one(tiles, cell, numbers, 0, sums)
-    _watch(sums[1], cell, step, limit, recording, record, state, velocity, values, last, diverged)
+    project_one(tiles, cell, numbers, 0, sums)
+    watch(sums[1], cell, step, limit, recording, record, state, velocity, values, last, diverged)
     for lane in range(LANES):
         bound[cell, lane] = np.sqrt(sums[1, lane]) if diverged[cell, lane] < 0 else -1
 
@@ -311,7 +179,7 @@ def direct(key0, key1, first, last_step, dimension, curvature, sd, rates, batche
         for cell in range(len(rates)):
             for q in range(GROUP):
                 pace[q] = rates[cell] * factors[step + q - first] if q < steps else 0
-            _project(tiles, cell, numbers, 0, sums)
+            project(tiles, cell, numbers, 0, sums)
             _substitute(sums, gram, reach, label, cell, sd, pace, bound, weights)
             high_lanes = 0
             for lane in range(LANES):
@@ -319,6 +187,6 @@ def direct(key0, key1, first, last_step, dimension, curvature, sd, rates, batche
             if high_lanes:
                 _near_the_limit(cell, state, noise, label, curvature, sd, pace, steps, step, reach, weights, bound,
                                 limit, last, diverged)
-            _repeat(weights, GROUP)
-            _move(tiles, cell, numbers, 0, table, weights)
+            repeat(weights, GROUP)
+            move(tiles, cell, numbers, 0, table, weights)
         step += steps
