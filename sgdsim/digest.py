@@ -15,7 +15,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +97,7 @@ def _digest(tree: ast.AST, data: Iterable[Path], settings: Any) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-@lru_cache(maxsize=None)
+@cache
 def _version(name: str) -> str:
     try:
         return importlib.metadata.version(DISTRIBUTIONS.get(name, name))
@@ -126,7 +126,7 @@ class _Bare(ast.NodeTransformer):
         return node
 
 
-@lru_cache(maxsize=None)
+@cache
 def _parsed(path: Path, stamp: tuple[int, int, int]) -> tuple[str, frozenset[str], frozenset[str]]:
     tree = ast.parse(path.read_text("utf8"))
     names = frozenset(_imports(tree, _module(path)))
@@ -161,7 +161,7 @@ def _imports(tree: ast.AST, module: str = "") -> Iterator[str]:
                 yield f"{base}.{alias.name}"
 
 
-@lru_cache(maxsize=None)
+@cache
 def _public() -> dict[str, str]:
     """The static table of public names: `from sgdsim import simulate` depends on `sgdsim.simulate` alone."""
     for node in ast.parse((ROOT / "__init__.py").read_text("utf8")).body:

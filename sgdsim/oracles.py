@@ -32,6 +32,7 @@ from sgdsim.sampling import batch_indices, block_length
 __all__ = ["AdditiveNoise", "FiniteSum", "FullGradient", "Oracle", "Sampler", "Streaming", "as_oracle"]
 
 Array = NDArray[np.floating]
+#: Gradients at points (..., R, d) for a step.
 Sampler = Callable[[Array, int], Array]
 
 

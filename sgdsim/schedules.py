@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 __all__ = ["Cosine", "HalfThenHalve", "InverseTime", "Schedule", "StepDecay"]
 
+#: Factor on the learning rate as a function of the step.
 Schedule = Callable[[int], float]
 
 

@@ -26,6 +26,7 @@ __all__ = ["DIVERGED", "METHODS", "log_spaced", "simulate"]
 
 #: An objective above this counts as divergence (single precision still represents it).
 DIVERGED = 1e30
+#: What `method` may be.
 METHODS = ("auto", "reference", "kernel", "jumps", "direct", "compressed")
 
 

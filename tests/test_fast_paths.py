@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
+from sgdsim.fast_paths import choose
 from sgdsim.moments import least_squares_risk, stationary_risk
 from sgdsim.oracles import as_oracle
 from sgdsim.problems import LeastSquares, Logistic, Quadratic, StreamingLeastSquares
 from sgdsim.rules import SGD, Adam, Averaged, HeavyBall, Nesterov, TorchNesterov
-from sgdsim.fast_paths import choose
 from sgdsim.schedules import HalfThenHalve
 from sgdsim.simulation import simulate
 from sgdsim.statistics import mean_estimate

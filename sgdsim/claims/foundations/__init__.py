@@ -9,16 +9,15 @@ from sgdsim.claims.foundations.bounds import (
     strongly_convex_bounded_variance,
 )
 from sgdsim.claims.foundations.compression import compressed_step
-from sgdsim.claims.foundations.continuous_time import equivalent_ou_process, modified_equation, sde_noise_floor
+from sgdsim.claims.foundations.continuous_time import (
+    equivalent_ou_process,
+    modified_equation,
+    sde_noise_floor,
+)
 from sgdsim.claims.foundations.critical_batch import (
     critical_batch_one_step,
     noisy_quadratic_learning_rate,
     noisy_quadratic_steps,
-)
-from sgdsim.claims.foundations.stability import (
-    edge_of_stability,
-    linear_stability_threshold,
-    product_of_two_weights,
 )
 from sgdsim.claims.foundations.high_dimension import (
     critical_step_in_high_dimension,
@@ -36,6 +35,11 @@ from sgdsim.claims.foundations.multiplicative import (
     kesten_tail,
     least_squares_second_moments,
     mean_square_stability,
+)
+from sgdsim.claims.foundations.stability import (
+    edge_of_stability,
+    linear_stability_threshold,
+    product_of_two_weights,
 )
 
 # in the order of the chapter
