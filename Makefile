@@ -38,7 +38,7 @@ test: .venv/ready
 lab: notebooks
 	$(BIN)/jupyter-lab _build/notebooks
 
-bench: .venv/ready
+bench: .venv/peers
 	$(BIN)/python -m tests.benchmarks
 
 lint: .venv/ready
@@ -52,6 +52,10 @@ clean:
 .venv/ready: requirements.txt constraints.txt pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --requirement requirements.txt
+	touch $@
+
+.venv/peers: .venv/ready tests/benchmarks/requirements.txt
+	$(BIN)/python -m pip install --quiet --requirement tests/benchmarks/requirements.txt
 	touch $@
 
 .PHONY: book html notebooks execute page test lab bench lint clean

@@ -3,6 +3,9 @@
 Sixteen replicas stand side by side in the last axis of every array, one to a lane of the vector unit, so that
 all arithmetic of a lane is the same whoever its neighbours are.  The words are bit-equal to those of
 `Stream.words`; the normals differ from `Stream.normals` by at most 2e-6.
+
+numba's cache looks at the file of a function only: after an edit here, delete the package's `__pycache__`, because
+the loops of the other modules have these functions compiled into them.
 """
 
 from __future__ import annotations
