@@ -6,6 +6,7 @@ Read from the syntax trees, so that an import inside a function counts as well.
 from __future__ import annotations
 
 import ast
+import os
 import subprocess
 import sys
 from graphlib import CycleError, TopologicalSorter
@@ -139,3 +140,30 @@ def test_importing_the_package_is_fast():
         return min(float(run.stdout) for run in runs)
 
     assert seconds("import sgdsim") - seconds("pass") < 0.5
+
+
+def test_without_the_extras_a_check_is_open_and_nothing_breaks(tmp_path):
+    """The package alone (no torch, scikit-learn, tqdm, joblib, PEPit): whatever needs them says so."""
+    code = """
+import importlib.abc, sys, os
+class Absent(importlib.abc.MetaPathFinder):
+    names = {"torch", "sklearn", "tqdm", "joblib", "platformdirs", "PEPit"}
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in self.names:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Absent())
+import importlib.util
+real = importlib.util.find_spec
+importlib.util.find_spec = lambda name, package=None: None if name in Absent.names else real(name, package)
+from sgdsim.claims import load_all
+from sgdsim.ledger import evaluate
+found = [(check, evaluate(check, claim.claimed)) for claim in load_all() for check in claim.checks
+         if check.requires or check.runs is not None]
+assert len(found) > 10
+for check, outcome in found:
+    assert not set(check.requires) & Absent.names or outcome.outcome == "open", check
+print("fine")
+"""
+    environment = {**os.environ, "SGDSIM_CACHE": str(tmp_path)}
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    assert run.stdout.strip() == "fine", run.stderr

@@ -210,7 +210,7 @@ edge_of_stability = Claim(
 )
 
 
-@edge_of_stability.check("network", runs=Runs("foundations/edge_of_stability"),
+@edge_of_stability.check("network", requires=("torch",), runs=Runs("foundations/edge_of_stability"),
                          title="tanh network, 200 examples, learning rates 0.16, 0.3, 0.6 and 0.1")
 def where_the_sharpness_settles(claimed, rows):
     share: dict[float, list[float]] = {}
