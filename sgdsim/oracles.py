@@ -21,11 +21,9 @@ from sgdsim.problems import (
     Logistic,
     Problem,
     Quadratic,
-    Stored,
     StreamingLeastSquares,
-    apply_symmetric,
-    semidefinite,
 )
+from sgdsim.problems._arrays import Stored, apply_symmetric, semidefinite
 from sgdsim.random_streams import Stream
 from sgdsim.sampling import batch_indices, block_length
 

@@ -19,6 +19,7 @@ from sgdsim.claims.foundations.critical_batch import (
     noisy_quadratic_learning_rate,
     noisy_quadratic_steps,
 )
+from sgdsim.claims.foundations.heavy_tails import almost_sure_stability, invisible_instability, kesten_tail
 from sgdsim.claims.foundations.high_dimension import (
     critical_step_in_high_dimension,
     risk_concentrates,
@@ -29,13 +30,7 @@ from sgdsim.claims.foundations.momentum import (
     nesterov_noise_floor,
     torch_stores_the_look_ahead_point,
 )
-from sgdsim.claims.foundations.multiplicative import (
-    almost_sure_stability,
-    invisible_instability,
-    kesten_tail,
-    least_squares_second_moments,
-    mean_square_stability,
-)
+from sgdsim.claims.foundations.multiplicative import least_squares_second_moments, mean_square_stability
 from sgdsim.claims.foundations.stability import (
     edge_of_stability,
     linear_stability_threshold,
