@@ -89,7 +89,7 @@ def files_of_source(code: str) -> set[Path]:
 
 def _digest(tree: ast.AST, data: Iterable[Path], settings: Any) -> str:
     files = sorted(_closure(tree))
-    lines = [_code(tree), json.dumps(settings, sort_keys=True, default=str), "python %d.%d" % sys.version_info[:2]]
+    lines = [_code(tree), json.dumps(settings, sort_keys=True, default=str), f"python {sys.version_info[0]}.{sys.version_info[1]}"]
     lines += [f"{file.relative_to(ROOT).as_posix()} {_file(file)[0]}" for file in files]
     roots = {name.partition(".")[0] for name in _imports(tree)}.union(*(_file(file)[1] for file in files))
     lines += [f"{name} {_version(name)}" for name in LIBRARIES if name in roots]

@@ -8,7 +8,14 @@ from typing import Any
 import numpy as np
 
 from sgdsim import SGD, simulate
-from sgdsim.claims.foundations.multiplicative import EIGENVALUES, NOISE_VARIANCE, PROBLEM, gaussian_mean
+from sgdsim.claims.foundations.multiplicative import (
+    EIGENVALUES,
+    NOISE_VARIANCE,
+    PROBLEM,
+    SECOND_MOMENT,
+    exact_recursion,
+    gaussian_mean,
+)
 from sgdsim.evidence import Evidence
 from sgdsim.ledger import Claim
 from sgdsim.moments import least_squares_max_learning_rate, least_squares_second_moment
@@ -191,7 +198,7 @@ invisible_instability = Claim(
 def exact_growth(claimed):
     import sympy
 
-    matrix, noise = _exact_recursion(_SECOND_MOMENT, sympy.Rational(3, 10), 1)
+    matrix, noise = exact_recursion(SECOND_MOMENT, sympy.Rational(3, 10), 1)
     roots = matrix.charpoly().nroots(n=25)
     s = sympy.zeros(4, 1)
     for _ in range(400):

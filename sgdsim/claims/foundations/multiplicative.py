@@ -64,7 +64,7 @@ def stationary_total(stability_sum, noise_variance):
     return noise_variance * stability_sum / (1 - stability_sum)
 
 
-_SECOND_MOMENT = {
+SECOND_MOMENT = {
     "self": self_factor,
     "coupling": coupling,
     "total": stationary_total,
@@ -89,18 +89,18 @@ least_squares_second_moments = Claim(
         "(Feuer and Weinstein 1985) and for least squares (Jain et al. 2018; Bordelon and Pehlevan 2021)"
     ),
     reconstructed=True,
-    claimed=_SECOND_MOMENT,
+    claimed=SECOND_MOMENT,
     mutants={
-        "fourth moment without its extra term": _SECOND_MOMENT
+        "fourth moment without its extra term": SECOND_MOMENT
         | {"self": lambda eta, lam, b: (1 - eta * lam) ** 2},
-        "batch size dropped": _SECOND_MOMENT | {"coupling": lambda eta, lam, b: eta**2 * lam},
-        "one step late": _SECOND_MOMENT
+        "batch size dropped": SECOND_MOMENT | {"coupling": lambda eta, lam, b: eta**2 * lam},
+        "one step late": SECOND_MOMENT
         | {
             "second moment": lambda lam, noise, eta, t, **k: least_squares_second_moment(
                 lam, noise, eta, t + 1, **k
             )
         },
-        "risk in place of m": _SECOND_MOMENT
+        "risk in place of m": SECOND_MOMENT
         | {
             "total": lambda q, sigma2: sigma2 * q / (1 - q) / 2,
             "stationary": lambda *a, **k: least_squares_stationary(*a, **k) / 2,
@@ -132,7 +132,7 @@ def one_step(claimed):
     return Evidence.identity(left, right)
 
 
-def _exact_recursion(claimed: dict[str, Any], eta: Any, batch: int) -> tuple[Any, Any]:
+def exact_recursion(claimed: dict[str, Any], eta: Any, batch: int) -> tuple[Any, Any]:
     """Matrix and noise vector of the recursion of s in rational numbers."""
     import sympy
 
@@ -150,7 +150,7 @@ def rational_recursion(claimed):
 
     arms = []
     for eta, batch in ((sympy.Rational(3, 20), 1), (sympy.Rational(1, 2), 4)):
-        matrix, noise = _exact_recursion(claimed, eta, batch)
+        matrix, noise = exact_recursion(claimed, eta, batch)
         fixed, after = (sympy.eye(4) - matrix).LUsolve(noise), sympy.ones(4, 1)
         for _ in range(30):
             after = matrix * after + noise
@@ -259,7 +259,7 @@ def determinant(claimed):
 
     arms = []
     for eta, batch in ((sympy.Rational(1, 4), 1), (sympy.Rational(3, 5), 4), (sympy.Rational(9, 10), 64)):
-        matrix, _ = _exact_recursion(_SECOND_MOMENT, eta, batch)
+        matrix, _ = exact_recursion(SECOND_MOMENT, eta, batch)
         alone = sympy.prod([1 - self_factor(eta, sympy.Rational(v), batch) for v in EIGENVALUES])
         ratio = float((sympy.eye(4) - matrix).det() / alone)
         arms.append(
