@@ -25,7 +25,7 @@ _MODULE_OF = {
     "LeastSquares": "problems",
     "Logistic": "problems",
     "Nesterov": "rules",
-    "NoisyQuadratic": "moments",
+    "NoisyQuadratic": "moments.noisy_quadratic",
     "Quadratic": "problems",
     "SGD": "rules",
     "StepDecay": "schedules",

@@ -65,7 +65,10 @@ def _run(arguments: argparse.Namespace) -> int:
     try:
         found = measure(arguments.topic, arguments.scale, arguments.out, arguments.experiment,
                         scheduler=arguments.scheduler, budget=arguments.minutes and 60 * arguments.minutes)
-    except (ValueError, FileNotFoundError) as problem:
+    except ModuleNotFoundError as missing:
+        print(f"{missing.name} is missing; install the extra: pip install 'sgdsim[nets]'", file=sys.stderr)
+        return 2
+    except (ValueError, OSError) as problem:
         print(problem, file=sys.stderr)
         return 2
     for name, rows in found.items():

@@ -233,4 +233,4 @@ def _short(x: Any) -> str:
 
 
 def _number(x: float | str) -> str:
-    return x if isinstance(x, str) else f"{x:.4g}"
+    return x if isinstance(x, str) else f"{x + 0.0:.4g}"  # no negative zero

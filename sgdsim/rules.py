@@ -36,8 +36,11 @@ class _Descent:
     schedule: Schedule | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
-        rates = np.asarray(self.learning_rate, float)
-        if rates.ndim > 1 or rates.size == 0:
+        try:
+            rates = np.asarray(self.learning_rate, float)
+        except (TypeError, ValueError):
+            raise ValueError(f"learning_rate={self.learning_rate!r} must be a number or a list of numbers") from None
+        if self.learning_rate is None or rates.ndim > 1 or rates.size == 0:
             raise ValueError(f"learning_rate has shape {rates.shape}; allowed is a number or a list of numbers")
         if not (np.isfinite(rates).all() and (rates > 0).all()):
             bad = rates[~(np.isfinite(rates) & (rates > 0))].flat[0]

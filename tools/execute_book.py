@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -54,6 +55,9 @@ def execute(path, notebook, timeout):
 
 def without_reprs(outputs):
     """Outputs of a cell; beside a picture, the text of a last expression (`<Legend at 0x7f...>`) says nothing."""
+    for o in outputs:
+        if o.output_type == "stream":  # the place of a warning: a temporary file of this kernel
+            o["text"] = re.sub(r"\S*ipykernel_\d+[/\\]\d+\.py:\d+: ", "", o["text"])
     drawn = any("image/svg+xml" in o.get("data", {}) or "image/png" in o.get("data", {}) for o in outputs)
     return [o for o in outputs
             if not (drawn and o.output_type == "execute_result" and set(o.data) == {"text/plain"})]

@@ -139,6 +139,8 @@ def clean(raw, page, numbers):
                 raise SystemExit(f"{page}: unexpected cell in the notebook:\n{cell.source}\n--- wanted ---\n{source}")
             cells += code_cells(source, options, numbers)
         elif not cell.source.lstrip().startswith("$$\n\\newcommand"):
+            if re.search(r"^`{4,}\|", cell.source, re.M):
+                raise SystemExit(f"{page}: code inside a table does not survive in a notebook; make it a list")
             cells.append(new_markdown_cell(clean_text(cell.source.strip("\n"), page, headings)))
     if expected:
         raise SystemExit(f"{page}: cell missing in the notebook:\n{expected[0][0]}")

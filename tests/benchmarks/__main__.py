@@ -24,7 +24,7 @@ import platform  # noqa: E402
 import sys  # noqa: E402
 from pathlib import Path  # noqa: E402
 
-MODULES = ("quadratic", "least_squares", "exact_risk", "streams")
+MODULES = ("quadratic", "least_squares", "exact_risk", "streams", "networks")
 STORE = Path(__file__).resolve().parents[2] / "data" / "benchmarks" / "core.json"
 
 

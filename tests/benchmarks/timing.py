@@ -36,7 +36,7 @@ def row(workload: str, comparison: str, precision: str, ours: float, peer: float
         unit: str = "ns") -> dict[str, object]:
     """One line of the table: how many times as long the peer takes, or, at_most, how many times as long we take."""
     ratio = ours / peer if at_most else peer / ours
-    scale = {"ns": 1e9, "ms": 1e3}[unit]
+    scale = {"ns": 1e9, "us": 1e6, "ms": 1e3}[unit]
     return {"workload": workload, "comparison": comparison, "precision": precision,
             "ours": f"{ours * scale:.3g} {unit}", "peer": f"{peer * scale:.3g} {unit}", "ratio": float(f"{ratio:.4g}"),
             "bar": f"{'at most' if at_most else 'at least'} {bar:g}", "met": bool(ratio <= bar if at_most else ratio >= bar)}

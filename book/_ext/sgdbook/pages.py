@@ -67,6 +67,8 @@ def notebook_links(app, pagename, templatename, context, doctree):
                 button["url"] = re.sub(r"/blob/[^/]+/.*$", target, button["url"])
         if group.get("label") == "launch-buttons" and not there:
             group["buttons"] = []
+        if group.get("label") == "download-buttons":  # the theme's own notebook is the raw source
+            buttons[:] = [button for button in buttons if button.get("text") != ".ipynb"]
         if group.get("label") == "download-buttons" and there:
             url = context["pathto"](f"_notebooks/{pagename}.ipynb", 1)
             buttons.insert(0, {"type": "link", "url": url, "text": ".ipynb", "tooltip": "Download as a notebook",

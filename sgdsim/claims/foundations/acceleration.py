@@ -47,7 +47,7 @@ step, and no other pair $(\eta,\beta)$ has a smaller worst factor over $[\mu,L]$
 coincide, which costs a factor that grows with $t$: from rest, $w_t=(1+(1-r)t)\,r^tw_0$ at $\lambda=\mu$ and
 $w_t=(1+(1+r)t)\,(-r)^tw_0$ at $\lambda=L$.""",
     caveat="""Only for quadratics and without noise. On other smooth, strongly convex functions the same
-parameters may cycle for ever (claim heavy-ball-cycle), and no choice of them accelerates on that class
+parameters may cycle for ever, as another claim of this chapter shows, and no choice of them accelerates on that class
 (Goujaud, Taylor and Dieuleveut 2023).""",
     source="Polyak (1964) for parameters and rate; the lower bound over all parameters and the transients at "
     "both ends derived here.",

@@ -149,7 +149,7 @@ noisy_quadratic_steps = Claim(
         r"Curvatures $\lambda_i=1/i$ for $i\le100$, gradient noise $H/B$, start $w_0=(1,\dots,1)$, best "
         r"constant learning rate (grid of 400), target risk $\frac1{20}$: batch sizes "
         r"$1,4,16,64,256,1024,4096$ need $4335,1099,292,95,54,44,41$ steps and gradient descent $39$. Up to "
-        r"$B=16$ the steps fall like $1/B$, from $B=256$ on hardly at all; at $B=16$ to $256$ the hyperbola "
+        r"$B=16$ the steps fall like $1/B$, from $B=256$ on by a quarter in all; at $B=16$ to $256$ the hyperbola "
         r"of the one-step theory holds to a factor of two."
     ),
     source="The model is that of Zhang et al. (2019, arXiv 1907.04164); the numbers are computed here",

@@ -151,7 +151,7 @@ critical_step_in_high_dimension = Claim(
     "critical-step-in-high-dimension",
     title="The critical learning rate of SGD does not see the largest eigenvalue",
     statement=(
-        r"In the limit of *sgd-in-the-large* SGD converges exactly when $\gamma<2\big/\frac1n\tr K$, "
+        r"In the limit of the claim on one curve SGD converges exactly when $\gamma<2\big/\frac1n\tr K$, "
         r"that is 2 for rows of "
         r"norm 1, whatever $\lambda_{\max}$; then the risk tends to "
         r"$\psi(\infty)=\min f\big/\big(1-\frac\gamma2\frac1n\tr K\big)$, $\min "
@@ -219,7 +219,7 @@ risk_concentrates = Claim(
     "risk-concentrates",
     title="Runs differ less and less as the dimension grows",
     statement=(
-        r"In the setting of *sgd-in-the-large* the relative standard deviation of the risk between runs "
+        r"In the setting of the claim on one curve the relative standard deviation of the risk between runs "
         r"on the same data "
         r"shrinks like $n^{-1/2}$ at a fixed epoch and a fixed ratio $d/n$."),
     source="Paquette, Lee, Pedregosa and Paquette (2021) prove concentration; the exponent is measured "

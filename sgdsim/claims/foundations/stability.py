@@ -91,8 +91,8 @@ def eigenvalue_minus_one(claimed):
 
 @cache
 def _measured_edge(method: str, learning_rate: float, momentum: float) -> float:
-    """Sharpness, found on a grid of step 0.4 %, up to which log-cosh minima attract: f(w) = sharpness "
-    "log cosh w."""
+    """Sharpness, found on a grid of step 0.4 %, up to which log-cosh minima attract: f(w) = sharpness
+    times log cosh w."""
     sharpness = np.arange(0.25, 1.1, 0.001) * 4 / learning_rate
     rule = RULES[method](learning_rate, momentum)
     w = np.full((1, sharpness.size), 1e-3)

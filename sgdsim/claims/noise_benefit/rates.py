@@ -148,7 +148,7 @@ constant_steps_logarithm = Claim(
     "constant-steps-logarithm",
     title="A fixed number of steps: the best rate grows like the logarithm of the batch size",
     statement=r"""With $S$ steps, whatever the batch size, the examples are $K=SB$ and the best rate of one mode is
-$\eta^\star=\ln\omega(1+4SBh^2w_0^2/c)/(2Sh)\approx\ln(4SBh^2w_0^2/c)/(2Sh)$: neither linear nor a square root in $B$, its
+$\eta^\star=\ln\omega(1+4SBh^2w_0^2/c)/(2Sh)$, about $\ln(4SBh^2w_0^2/c)/(2Sh)$: neither linear nor a square root in $B$, its
 local exponent is about $1/\ln(4SBh^2w_0^2/c)$. Over the spectrum $h_i=c_i=1/i$ with $S=9765$ the local exponent falls from below one
 half to below 0.1. The risk falls with every enlargement of the batch: a quadratic knows no generalisation.""",
     source="That the best rate grows more slowly than linearly at a fixed number of steps: Smith, Elsen and De (2020), on networks. "

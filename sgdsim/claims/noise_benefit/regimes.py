@@ -56,8 +56,8 @@ two_regimes = Claim(
     statement=r"""On the noisy quadratic model with $K$ examples to spend and the rate tuned for each batch size, small batches are
 *noise dominated*: the best rate is $T^\star(K)\,B$ and the best risk is flat. Large batches are *curvature dominated*: the
 best rate stays just under $2/h_{\max}$ and the risk climbs. The border is where the one rule runs into the other,
-$$B_c=\frac{2}{h_{\max}T^\star(K)}.$$
-It is sharp: with the rate halved step by step in the second half of the budget, the best risk is the same within
+$$B_c=\frac{2}{h_{\max}T^\star(K)}$$
+(within 40 % of the batch size at which the best risk has doubled). It is sharp: with the rate halved step by step in the second half of the budget, the best risk is the same within
 1 % from $B=1$ to $B=256$ and more than 100 times larger at $B=4096$.""",
     source="The two regimes and the surprisingly sharp transition: Smith, Elsen and De (2020), seen there on a Wide-ResNet. "
     "On the quadratic model, and with this formula for the border: reconstructed here.",

@@ -1,11 +1,9 @@
-"""Throughput of a stack of small networks against one-after-another torch; run by hand or by `make bench`.
-
-    python tests/nets/bench_stack.py
-"""
+"""Throughput of a stack of small networks against one network after another in torch."""
 
 from __future__ import annotations
 
 import time
+from statistics import median
 
 import torch
 
@@ -14,12 +12,13 @@ from sgdsim.nets.data import load
 from sgdsim.nets.models import StackedMLP
 from sgdsim.nets.threads import one_thread
 from sgdsim.nets.training import train
+from tests.benchmarks.timing import row
 
 
 @one_thread()
 def throughput(batch_sizes: tuple[int, ...] = (1, 8, 16, 32, 64, 128), models: int = 64, steps: int = 80,
                rounds: int = 5) -> list[dict[str, float]]:
-    """CPU microseconds of one step of one digits network, both ways in turn; the least of some rounds.
+    """CPU microseconds of one step of one digits network, both ways in turn; medians of some rounds.
 
     Returns
     -------
@@ -34,8 +33,8 @@ def throughput(batch_sizes: tuple[int, ...] = (1, 8, 16, 32, 64, 128), models: i
         for _ in range(rounds):
             stacked.append(_stack(x, y, batch_size, models, steps))
             plain.append(_plain(x, y, batch_size, 3 * steps))
-        table.append({"batch_size": batch_size, "stack_us": min(stacked), "torch_us": min(plain),
-                      "ratio": min(plain) / min(stacked)})
+        table.append({"batch_size": batch_size, "stack_us": median(stacked), "torch_us": median(plain),
+                      "ratio": median(plain) / median(stacked)})
     return table
 
 
@@ -61,7 +60,11 @@ def _plain(x: torch.Tensor, y: torch.Tensor, batch_size: int, steps: int) -> flo
     return (time.process_time() - started) / steps * 1e6
 
 
-if __name__ == "__main__":
-    print("batch  stack us  torch us  ratio")
-    for row in throughput():
-        print("{batch_size:5.0f}  {stack_us:8.1f}  {torch_us:8.1f}  {ratio:5.1f}".format(**row))
+def measure(rounds: int, say, with_jax: bool) -> list[dict[str, object]]:
+    """Rows of the benchmark table; the bar is a factor of five at batch size 64."""
+    found = []
+    for timed in throughput((1, 8, 16, 32, 64), rounds=rounds):
+        say(f"digits network, batch {timed['batch_size']}")
+        found.append(row(f"a step of a digits network, batch {timed['batch_size']}", "torch.optim.SGD, one after another",
+                         "float32", timed["stack_us"] / 1e6, timed["torch_us"] / 1e6, 5, unit="us"))
+    return found
