@@ -80,6 +80,15 @@ def test_stack_size_and_processes_do_not_matter(tmp_path: Path, monkeypatch: pyt
     assert {r["id"]: r["metrics"] for r in rows} == {r["id"]: r["metrics"] for r in reference}
 
 
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # a machine without a network has no address to show
+def test_a_dask_cluster_gives_the_same_rows(tmp_path: Path) -> None:
+    distributed = pytest.importorskip("distributed")
+    with distributed.LocalCluster(n_workers=1, processes=False, dashboard_address=None) as cluster:
+        rows = run(toy(), tmp_path, progress=False, scheduler=cluster.scheduler_address)
+    reference = run(toy(), tmp_path / "reference", progress=False)
+    assert [(row["id"], row["metrics"]) for row in rows] == [(row["id"], row["metrics"]) for row in reference]
+
+
 def test_a_change_of_code_measures_again(tmp_path: Path) -> None:
     before = run(toy(), tmp_path, progress=False)
     changed = toy()
