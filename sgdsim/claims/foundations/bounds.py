@@ -86,9 +86,10 @@ gradient_descent_contraction = Claim(
         r"factor "
         r"$\max\{(1-\eta\mu)^2,(\eta L-1)^2\}^t$, and no smaller factor is true for all of them. "
         r"The best constant step is $\eta=2/(\mu+L)$, with factor $\big(\frac{L-\mu}{L+\mu}\big)^{2t}$."),
-    source="Classical (Polyak 1987, section 1.4.2; Nesterov 2004, Theorem 2.1.15); exact worst cases of "
+    source="Classical (Polyak 1987, section 1.4.2; Nesterov 2004, Theorem 2.1.15; places from memory); exact worst cases of "
            "this kind: "
            "Taylor, Hendrickx and Glineur (2017), whose method the check uses",
+    reconstructed=True,
     claimed=_CONTRACTION,
     mutants={
         "distance for its square": {
@@ -296,9 +297,10 @@ expected_smoothness = Claim(
         r"For a constant learning rate $\eta\le\frac1{2\mathcal L}$, "
         r"$$\E\norm{w_t-w_*}^2\le(1-\eta\mu)^t\norm{w_0-w_*}^2+\big(1-(1-\eta\mu)^t\big)\frac{2\eta\sigma_*^2}{\mu}.$$ "
         r"For least squares sampled one row $x_i$ at a time, $\mathcal L=\max_i\norm{x_i}^2$ will do."),
-    source="Gower, Loizou, Qian, Sailanbayev, Shulgin and Richtarik (2019), Theorem 3.1, which puts 1 "
+    source="Gower, Loizou, Qian, Sailanbayev, Shulgin and Richtarik (2019), Theorem 3.1 (number from memory), which puts 1 "
            "for the factor "
            "$1-(1-\\eta\\mu)^t$; that factor is derived here from its proof",
+    reconstructed=True,
     claimed=_SMOOTHNESS,
     mutants={
         "floor halved": {

@@ -33,7 +33,7 @@ critical_batch_one_step = Claim(
         r"E{E_{\min}}-1\big)=1$: linear speed-up up to $B_{\mathrm{noise}}$, half of the best possible "
         r"there, none far beyond."
     ),
-    source="McCandlish et al. (2018, arXiv 1812.06162), section 2; derived anew by the checks",
+    source="McCandlish et al. (2018, arXiv 1812.06162), section 2 (place from memory); derived anew by the checks",
     reconstructed=True,
     caveat=(
         "One step from one point: the noise scale changes along a run, and the best single step is not the "

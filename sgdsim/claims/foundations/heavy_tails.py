@@ -34,7 +34,7 @@ kesten_tail = Claim(
         r"$\eta=\frac23$ on."
     ),
     source=(
-        "Kesten (1973, Theorem 5), in one dimension Goldie (1991, Theorem 4.1), applied here "
+        "Kesten (1973, Theorem 5), in one dimension Goldie (1991, Theorem 4.1; both numbers from memory), applied here "
         "to Gaussian features"
     ),
     caveat=(

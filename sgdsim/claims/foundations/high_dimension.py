@@ -56,6 +56,7 @@ sgd_in_the_large = Claim(
     source="Paquette, Lee, Pedregosa and Paquette (2021), main theorem, in the notation of this book "
            "(theorem number not checked); "
            "the derivation by modes is ours",
+    reconstructed=True,
     claimed={"drift": mode_drift, "curve": volterra_risk},
     mutants={
         "gradient flow, no sampling noise": {

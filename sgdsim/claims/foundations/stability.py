@@ -61,7 +61,8 @@ linear_stability_threshold = Claim(
         r"in either of its forms. At the threshold the iterates alternate in sign."),
     source="Classical; derived here from the Jury conditions. Cohen, Kaur, Li, Kolter and Talwalkar "
            "(2021), section 2 and "
-           "appendix B, state the same thresholds",
+           "appendix B (places from memory), state the same thresholds",
+    reconstructed=True,
     claimed=EDGES,
     mutants={
         "half the threshold": {"SGD": formula(lambda learning_rate, momentum: 1 / learning_rate),
@@ -202,6 +203,7 @@ edge_of_stability = Claim(
         r"the curvature of the solution. Where $2/\eta$ lies above the sharpness that slow training reaches, training ends "
         r"before the edge (more than a tenth below it at $\eta=0.1$)."),
     source="Cohen, Kaur, Li, Kolter and Talwalkar (2021), whose setting is reproduced at a small size",
+    reconstructed=True,
     claimed=gradient_descent_edge,
     mutants={
         "edge at 1/eta": formula(lambda learning_rate, momentum: 1 / learning_rate),
