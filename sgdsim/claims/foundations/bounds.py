@@ -88,7 +88,7 @@ gradient_descent_contraction = Claim(
         r"The best constant step is $\eta=2/(\mu+L)$, with factor $\big(\frac{L-\mu}{L+\mu}\big)^{2t}$."),
     source="Classical (Polyak 1987, section 1.4.2; Nesterov 2004, Theorem 2.1.15; places from memory); exact worst cases of "
            "this kind: "
-           "Taylor, Hendrickx and Glineur (2017), whose method the check uses",
+           "Taylor, Hendrickx and Glineur (2017), whose method the check uses; statement rebuilt here",
     reconstructed=True,
     claimed=_CONTRACTION,
     mutants={
