@@ -316,8 +316,8 @@ class Averaged:
 
     @property
     def learning_rate(self) -> float | tuple[float, ...]:
-        """Learning rate of the inner rule."""
-        return self.rule.learning_rate  # type: ignore[attr-defined]
+        """Learning rate of the inner rule; 1 for a rule of one's own that has none, as `simulate` takes it."""
+        return getattr(self.rule, "learning_rate", 1.0)
 
     def init(self, w: Array) -> tuple[Any, Array, int]:
         """Inner state, mean so far, number of iterates in it."""

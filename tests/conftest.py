@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -43,9 +44,9 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     """Any connection that would leave this machine fails at once."""
     connect = socket.socket.connect
 
-    def local_only(self: socket.socket, address: object) -> None:
+    def local_only(self: socket.socket, address: Any) -> None:
         if not _is_local(address):
             raise OSError(f"tests must not use the network: {address}")
-        connect(self, address)  # type: ignore[arg-type]
+        connect(self, address)
 
     monkeypatch.setattr(socket.socket, "connect", local_only)

@@ -276,5 +276,4 @@ def test_best_rates_and_divergence() -> None:
     assert grids.effective_rate(row(.05 * (1 - .9), 0, .1, .9)["config"]) == .05
 
 
-if sys.platform == "win32":
-    pytestmark = pytest.mark.skip(reason="signals and file locks of POSIX")
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals and file locks of POSIX")

@@ -131,7 +131,7 @@ def _noiseless_path(curvature: float, steps: tuple[int, ...]) -> np.ndarray:
     """Points of one mode from 1, with the parameters that are optimal between the curvatures 1 and 100."""
     oracle, rule = FullGradient(Quadratic([curvature])), HeavyBall(4 / 121, momentum=(9 / 11) ** 2)
     run = simulate(oracle, rule, w0=[1.0], steps=steps[-1], seed=0, record=list(steps), keep_points=True)
-    return run.points[:, 0, 0]  # type: ignore[index]
+    return np.asarray(run.points)[:, 0, 0]
 
 
 @optimal_heavy_ball.check("simulation", title="noiseless run, condition number 100, transients at both ends")
