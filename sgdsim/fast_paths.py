@@ -45,7 +45,7 @@ def choose(oracles: Sequence[Oracle], rule: Rule, method: str) -> tuple[str, Cal
         if noise is not None and method in ("auto", "kernel", "jumps"):
             name = "jumps" if method == "jumps" else "kernel"
             return name, partial(_quadratic, oracles, rule, noise, name)
-    if isinstance(first, Streaming) and type(rule) is SGD and first.problem.heteroscedastic is None:
+    if isinstance(first, Streaming) and type(rule) is SGD and _is_gaussian(first.problem):
         # the compressed step needs d + 3 numbers whatever the batch; drawing two samples costs as much
         name = method if method != "auto" else "direct" if max(_batch_sizes(oracles)) <= 2 else "compressed"
         if name in ("direct", "compressed"):
@@ -54,6 +54,11 @@ def choose(oracles: Sequence[Oracle], rule: Rule, method: str) -> tuple[str, Cal
         if type(first.problem) in (LeastSquares, Logistic):
             return "kernel", partial(_finite_sum, oracles, rule)
     return None
+
+
+def _is_gaussian(problem: Any) -> bool:
+    """Whether a stream has Gaussian features and noise independent of them."""
+    return isinstance(problem, StreamingLeastSquares) and problem.heteroscedastic is None and problem.scales is None
 
 
 def _batch_sizes(oracles: Sequence[Any]) -> list[int]:

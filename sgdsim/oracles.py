@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sgdsim.problems import (
+    DiscreteLeastSquares,
     FiniteSumProblem,
     LeastSquares,
     Logistic,
@@ -133,7 +134,7 @@ class Streaming:
 
     Parameters
     ----------
-    problem : StreamingLeastSquares
+    problem : StreamingLeastSquares or DiscreteLeastSquares
     batch_size : int
 
     Raises
@@ -147,7 +148,7 @@ class Streaming:
     [[3.0]]
     """
 
-    problem: StreamingLeastSquares
+    problem: StreamingLeastSquares | DiscreteLeastSquares
     batch_size: int = 1
     unbiased = True
 
@@ -161,12 +162,10 @@ class Streaming:
     def start(self, seed: int | np.random.SeedSequence, replicas: int | ArrayLike) -> Sampler:
         """Sampler of batch gradients."""
         features, labels = Stream(seed, "data", replicas), Stream(seed, "noise", replicas)
-        problem, b, d = self.problem, self.batch_size, self.problem.dimension
+        problem, b = self.problem, self.batch_size
 
         def sample(w: Array, step: int) -> Array:
-            x = features.normals(step, b * d).reshape(-1, b, d)
-            x = apply_symmetric(problem.root, x)
-            noise = problem.residual_noise(x, labels.normals(step, b))
+            x, noise = problem.draw(features, labels, step, b)
             residual = np.einsum("rbi,...ri->...rb", x, w - problem.minimizer) - noise
             return np.einsum("rbi,...rb->...ri", x, residual) / b
 
@@ -264,7 +263,7 @@ def _(problem: Quadratic, batch_size: int = 1, order: str = "replacement") -> Or
 
 
 @as_oracle.register
-def _(problem: StreamingLeastSquares, batch_size: int = 1, order: str = "replacement") -> Oracle:
+def _(problem: StreamingLeastSquares | DiscreteLeastSquares, batch_size: int = 1, order: str = "replacement") -> Oracle:
     return Streaming(problem, batch_size)
 
 

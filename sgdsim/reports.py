@@ -14,7 +14,7 @@ from sgdsim.claims import load_all
 from sgdsim.ledger import verdict
 from sgdsim.show import Page
 
-__all__ = ["ledger_totals", "show_benchmarks", "show_errata", "show_ledger"]
+__all__ = ["ledger_totals", "show_benchmarks", "show_errata", "show_ledger", "show_limits"]
 
 
 def ledger_totals() -> dict[str, int]:
@@ -67,27 +67,84 @@ def show_errata() -> Page:
 
 
 def show_benchmarks(folder: str | Path) -> Page:
-    """Tables of the stored benchmark results: one for each JSON file of a folder.
+    """Table of the stored comparisons with other software, one group for each workload, and where they were measured.
 
-    A file holds `title`, `where` (device, versions, date) and `rows`, a list of objects with the same keys.
+    Parameters
+    ----------
+    folder : str or Path
+        Folder with `core.json`, as `make bench` writes it: `where` holds the provenance of each module, `rows` are
+        objects with `workload`, `comparison`, `precision`, `ours`, `peer`, `ratio`, `bar` and `met`. A relative
+        path starts at the root of the repository.
     """
-    root = Path(__file__).resolve().parents[1] / folder
-    parts, lines = [], []
-    for path in sorted(root.glob("*.json")):
-        stored = json.loads(path.read_text("utf8"))
-        markup, text = _table(stored["rows"])
-        where = ", ".join(f"{k} {v}" for k, v in stored.get("where", {}).items())
-        parts.append(f"<h2>{html.escape(stored['title'])}</h2>{markup}<p class='claim-small'>{html.escape(where)}</p>")
-        lines += [stored["title"], text, where, ""]
-    none = "No results are stored; run make bench."
-    return Page("".join(parts) or f"<p>{none}</p>", "\n".join(lines) or none)
+    stored = _stored(folder, "core")
+    if stored is None:
+        return Page(f"<p>{_NOTHING}</p>", _NOTHING)
+    groups: dict[str, list[list[str]]] = {}
+    for row in stored["rows"]:
+        cells = [*(row[key] for key in ("comparison", "precision", "ours", "peer")), number(row["ratio"]), row["bar"],
+                 "yes" if row["met"] else "no"]
+        groups.setdefault(row["workload"], []).append(cells)
+    return _page(_table(["against", "precision", "ours", "theirs", "ratio", "bar", "met"], groups), _where(stored["where"]))
 
 
-def _table(rows: list[dict[str, Any]]) -> tuple[str, str]:
-    heads = list(rows[0])
-    cells = [[number(row.get(h)) if not isinstance(row.get(h), bool) else ("yes" if row[h] else "no") for h in heads]
-             for row in rows]
-    markup = "".join("<tr>" + "".join(f"<td>{html.escape(c)}</td>" for c in line) + "</tr>" for line in cells)
-    top = "".join(f'<th scope="col">{html.escape(h.replace("_", " "))}</th>' for h in heads)
-    text = "\n".join("  ".join(line) for line in [heads, *cells])
-    return f'<div class="ledger-table"><table class="table"><thead><tr>{top}</tr></thead><tbody>{markup}</tbody></table></div>', text
+def show_limits(folder: str | Path) -> Page:
+    """Tables of what the machine allows and of the fraction of it that each compiled loop reaches.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Folder with `limits.json`, as `make bench` writes it: rows with a `quantity` hold a rate (`precision`,
+        `value`, `unit`), rows with a `kernel` a loop (`precision`, `counted`, `limited_by`, `limit`, `ours`,
+        `fraction`). A relative path starts at the root of the repository.
+    """
+    stored = _stored(folder, "limits")
+    if stored is None:
+        return Page(f"<p>{_NOTHING}</p>", _NOTHING)
+    rates = [[row["quantity"], row["precision"], f"{number(row['value'])} {row['unit']}"] for row in stored["rows"] if "quantity" in row]
+    loops = [[*(row[key] for key in ("kernel", "precision", "counted", "limited_by", "limit", "ours")),
+              f"{100 * row['fraction']:.0f} %"] for row in stored["rows"] if "kernel" in row]
+    return _page(_table(["quantity", "precision", "best rate"], {"": rates}),
+                 _table(["loop", "precision", "counted", "limited by", "limit", "ours", "reached"], {"": loops}),
+                 _where(stored["where"]))
+
+
+_NOTHING = "No results are stored; run make bench."
+
+
+def _stored(folder: str | Path, name: str) -> dict[str, Any] | None:
+    path = Path(__file__).resolve().parents[1] / folder / f"{name}.json"
+    return json.loads(path.read_text("utf8")) if path.exists() else None
+
+
+def _page(*parts: tuple[str, str]) -> Page:
+    return Page("".join(markup for markup, _ in parts), "\n\n".join(text for _, text in parts))
+
+
+def _table(heads: list[str], groups: dict[str, list[list[str]]]) -> tuple[str, str]:
+    """HTML and text of a table; a group with a name has it in a line of its own."""
+    top = "".join(f'<th scope="col">{html.escape(head)}</th>' for head in heads)
+    widths = [max(len(line[i]) for line in [heads, *(line for lines in groups.values() for line in lines)])
+              for i in range(len(heads))]
+    body, text = "", ["  ".join(head.ljust(width) for head, width in zip(heads, widths, strict=True))]
+    for name, lines in groups.items():
+        body += "<tbody>"
+        if name:
+            body += f'<tr><th colspan="{len(heads)}" scope="rowgroup">{html.escape(name)}</th></tr>'
+            text.append(name)
+        for line in lines:
+            body += "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in line) + "</tr>"
+            text.append("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)))
+        body += "</tbody>"
+    return (f'<div class="ledger-table"><table class="table"><thead><tr>{top}</tr></thead>{body}</table></div>',
+            "\n".join(line.rstrip() for line in text))
+
+
+def _where(places: dict[str, dict[str, str]]) -> tuple[str, str]:
+    """What the modules of a file have in common, then what is particular to each (date, load, ...)."""
+    first = next(iter(places.values()), {})
+    common = {key for key in first if all(place.get(key) == first[key] for place in places.values())}
+    lines = [", ".join(f"{key} {first[key]}" for key in first if key in common)]
+    for module, place in places.items():
+        own = ", ".join(f"{key} {value}" for key, value in place.items() if key not in common)
+        lines += [f"{module.replace('_', ' ')}: {own}"] if own else []
+    return f"<p class='claim-small'>{'<br>'.join(map(html.escape, lines))}</p>", "\n".join(lines)

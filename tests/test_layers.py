@@ -21,7 +21,7 @@ ROOT = Path(sgdsim.__file__).parent
 FLOORS = [
     {"formula", "random_streams", "sampling", "statistics", "schedules", "digest"},
     {"problems", "landscapes", "spectra"},
-    {"oracles", "rules", "kernels"},
+    {"oracles", "rules", "kernels", "variance_reduction"},
     {"simulation", "trajectories", "fast_paths", "moments", "evidence", "ledger"},
     {"methods", "nets"},
     {"claims"},
@@ -30,7 +30,7 @@ FLOORS = [
 FLOOR = {name: level for level, names in enumerate(FLOORS) for name in names}
 #: Who may import what. A claim about torch itself may import it inside the check that asks torch.
 HEAVY = {"torch": {"nets", "methods"}, "numba": {"kernels", "claims"}, "joblib": {"nets"}, "sklearn": {"nets"}, "PEPit": set()}
-INSIDE_CHECKS = {"torch": {"claims"}, "PEPit": {"claims"}}
+INSIDE_CHECKS = {"torch": {"claims"}, "PEPit": {"claims"}, "sklearn": {"claims"}}
 
 
 def name_of(path: Path) -> str:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from sgdsim.oracles import AdditiveNoise, FiniteSum, FullGradient, Streaming, as_oracle
-from sgdsim.problems import LeastSquares, Logistic, Quadratic, StreamingLeastSquares
+from sgdsim.problems import DiscreteLeastSquares, LeastSquares, Logistic, Quadratic, StreamingLeastSquares
 
 rng = np.random.default_rng(7)
 X, Y = rng.normal(size=(7, 2)), rng.normal(size=7)
@@ -16,6 +16,10 @@ CASES = {
     "additive on another problem": AdditiveNoise(FINITE, [1.0, 0.0]),
     "streaming": Streaming(StreamingLeastSquares(TILTED, 0.5, minimizer=[1.0, 2.0]), batch_size=2),
     "streaming, misspecified": Streaming(StreamingLeastSquares(TILTED, 0.5, heteroscedastic=[1.0, -1.0])),
+    "streaming, heavy tails": Streaming(StreamingLeastSquares(TILTED, 0.5, scales=([2.5, 0.5], [0.25, 0.75])), 3),
+    "streaming, heavy tails and misspecified": Streaming(
+        StreamingLeastSquares(TILTED, 0.5, [1.0, 0.0], [0.0, 1.0], scales=([0.0, 2.0], [0.5, 0.5]))),
+    "atoms": Streaming(DiscreteLeastSquares(X, np.arange(7) / 21, Y, np.linspace(0, 1, 7)), 2),
     "finite, replacement": FiniteSum(FINITE, 3),
     "finite, without replacement": FiniteSum(FINITE, 3, "without_replacement"),
     "finite, whole batch": FiniteSum(FINITE, 7, "without_replacement"),
@@ -78,6 +82,7 @@ def test_oracle_of_a_problem():
     assert isinstance(noisy, AdditiveNoise)
     assert noisy.batch_size == 4
     assert isinstance(as_oracle(FINITE, 2, "incremental"), FiniteSum)
+    assert as_oracle(CASES["atoms"].problem, 2) == CASES["atoms"]
     assert as_oracle(CASES["streaming"]) is CASES["streaming"]
 
 

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from sgdsim.problems import LeastSquares, Logistic, Quadratic, StreamingLeastSquares
+from sgdsim.problems import DiscreteLeastSquares, LeastSquares, Logistic, Quadratic, StreamingLeastSquares
+from sgdsim.random_streams import Stream
 
 rng = np.random.default_rng(2)
 ROTATED = (lambda q: q @ np.diag([3.0, 1.0, 0.2]) @ q.T)(np.linalg.qr(rng.normal(size=(3, 3)))[0])
@@ -14,6 +15,9 @@ CASES = {
     "quadratic in one dimension": Quadratic([2.0]),
     "streaming": StreamingLeastSquares(ROTATED, noise_variance=0.3, minimizer=[0.0, 1.0, 2.0]),
     "streaming, misspecified": StreamingLeastSquares([1.0, 0.5], 0.3, heteroscedastic=[1.0, 1.0]),
+    "streaming, heavy tails": StreamingLeastSquares([1.0, 0.5], 0.3, scales=([4.0, 0.25], [0.2, 0.8])),
+    "atoms": DiscreteLeastSquares([[1, 0], [0, 1], [2, 1], [-1, 0.5]], [0.3, 0.3, 0.1, 0.3], [1, -1, 4, 0], 0.01),
+    "atoms, rank deficient": DiscreteLeastSquares(X[:2], [0.25, 0.75], [1.0, -1.0], [0.0, 2.0]),
     "least squares": LeastSquares(X, rng.normal(size=7)),
     "least squares, more unknowns than samples": LeastSquares(X[:2], [1.0, -1.0]),
     "least squares, one sample": LeastSquares([[2.0]], [1.0]),
@@ -63,6 +67,30 @@ def test_eigenbasis_rebuilds_the_hessian():
     np.testing.assert_allclose((vectors * values) @ vectors.T, ROTATED, rtol=0, atol=1e-14)
 
 
+def test_heavy_tailed_features_have_the_declared_second_and_fourth_moments():
+    """200 000 samples of each of 5 replicas; 4.5 standard errors, seed 6."""
+    problem, stream = CASES["streaming, heavy tails"], lambda purpose: Stream(6, purpose, 5)
+    assert problem.kurtosis == pytest.approx(0.2 * 16 + 0.8 / 16)
+    x, _ = problem.draw(stream("data"), stream("noise"), 0, 200_000)
+    x = x.reshape(-1, 2)
+    for power, expected in ((2, [1.0, 0.5]), (4, problem.kurtosis * 3 * np.array([1.0, 0.25]))):
+        error = (x**power).std(axis=0) / np.sqrt(len(x))
+        assert (np.abs((x**power).mean(axis=0) - expected) < 4.5 * error).all()
+
+
+def test_atoms_come_with_their_probabilities_and_targets():
+    """100 000 draws against the law; 4.5 standard errors, seed 8."""
+    problem = CASES["atoms"]
+    x, residual = problem.draw(Stream(8, "data", 10), Stream(8, "noise", 10), 3, 10_000)
+    np.testing.assert_allclose(problem.minimizer, [1.09524, 0.09524], atol=5e-6)
+    for atom, p, mean in zip(problem.X, problem.probabilities, problem.target_mean):
+        here = (x == atom).all(axis=-1)
+        assert abs(here.mean() - p) < 4.5 * np.sqrt(p * (1 - p) / here.size)
+        y = residual[here] + atom @ problem.minimizer
+        np.testing.assert_allclose(np.unique(y.round(9)), [mean - 0.1, mean + 0.1])
+        assert abs(y.mean() - mean) < 4.5 * 0.1 / np.sqrt(len(y))
+
+
 @pytest.mark.parametrize(("make", "words"), [
     (lambda: Quadratic([[1.0, 2.0], [0.0, 1.0]]), "H is not symmetric"),
     (lambda: Quadratic([1.0, -1.0]), "H has the eigenvalue -1"),
@@ -74,6 +102,13 @@ def test_eigenbasis_rebuilds_the_hessian():
     (lambda: Quadratic([1.0], noise_covariance=[-1.0]), "noise_covariance has the eigenvalue -1"),
     (lambda: StreamingLeastSquares([1.0], noise_variance=-1), "noise_variance=-1"),
     (lambda: StreamingLeastSquares([1.0, 0.0], 1.0, heteroscedastic=[0.0, 1.0]), "heteroscedastic"),
+    (lambda: StreamingLeastSquares([1.0], scales=([2.0, 1.0], [0.5, 0.5])), "the mean is 1.5"),
+    (lambda: StreamingLeastSquares([1.0], scales=([2.0, -1.0], [0.5, 0.5])), "scales="),
+    (lambda: StreamingLeastSquares([1.0], scales=([2.0], [0.5])), "probabilities of scales has shape .* sum 0.5"),
+    (lambda: DiscreteLeastSquares([[1.0]], [1.0], [1.0, 2.0]), "target_mean has shape"),
+    (lambda: DiscreteLeastSquares([[1.0]], [1.0], [1.0], -1.0), "target_variance=-1.0"),
+    (lambda: DiscreteLeastSquares([[1.0], [2.0]], [1.0], [1.0, 2.0]), "probabilities has shape"),
+    (lambda: DiscreteLeastSquares([1.0], [1.0], [1.0]), "X has shape"),
     (lambda: LeastSquares(np.ones((0, 2)), []), "X has shape"),
     (lambda: LeastSquares(np.ones((2, 2)), [1.0]), "y has 1 entries; X has 2 rows"),
     (lambda: Logistic(np.ones((2, 1)), [0, 1]), "y holds 0"),

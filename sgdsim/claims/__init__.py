@@ -9,7 +9,7 @@ from sgdsim.ledger import Claim
 __all__ = ["TOPICS", "load", "load_all"]
 
 #: Topics in the order of the book.
-TOPICS = ("foundations", "noise_benefit")
+TOPICS = ("foundations", "noise_benefit", "least_squares_averaging", "random_reshuffling")
 
 
 def load(topic: str) -> list[Claim]:

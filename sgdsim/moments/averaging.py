@@ -130,16 +130,21 @@ def averaged_moments(
 
 
 def least_squares_effective_noise(
-    eigenvalues: Any, noise_variance: float, learning_rate: float, *, batch_size: float = 1
+    eigenvalues: Any,
+    noise_variance: float,
+    learning_rate: float,
+    *,
+    batch_size: float = 1,
+    kurtosis: float = 1.0,
 ) -> Array:
     """Stationary variance of one sample's gradient noise in streaming least squares, shape (d,).
 
-    The diagonal of HSH + tr(HS)H + sigma^2 H in the eigenbasis: with it in place of the additive noise,
+    The diagonal of (2k - 1)HSH + k tr(HS)H + sigma^2 H in the eigenbasis, k the kurtosis (1: Gaussian): with it in place of the additive noise,
     `average_variance` and `averaged_limit` hold for multiplicative noise too.
 
     Parameters
     ----------
-    eigenvalues, noise_variance, learning_rate, batch_size
+    eigenvalues, noise_variance, learning_rate, batch_size, kurtosis
         As in `least_squares_stationary`.
 
     Raises
@@ -157,5 +162,7 @@ def least_squares_effective_noise(
     array([0.4762, 0.8536, 1.6323, 3.1986])
     """
     lam = np.asarray(eigenvalues, float)
-    moment = least_squares_stationary(lam, noise_variance, learning_rate, batch_size=batch_size)
-    return lam**2 * moment + (lam @ moment + noise_variance) * lam
+    moment = least_squares_stationary(
+        lam, noise_variance, learning_rate, batch_size=batch_size, kurtosis=kurtosis
+    )
+    return (2 * kurtosis - 1) * lam**2 * moment + (kurtosis * (lam @ moment) + noise_variance) * lam

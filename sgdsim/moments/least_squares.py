@@ -2,7 +2,8 @@
 
 Convention: f(w) = E (x'w - y)^2 / 2 with x ~ N(0, H), so that H is the Hessian; noise_variance is that of the
 residual at the minimiser. In the eigenbasis of H the diagonal s of E (w - w*)(w - w*)' obeys a linear
-recursion of its own; m = sum lambda_i s_i is twice the excess risk.
+recursion of its own; m = sum lambda_i s_i is twice the excess risk. The same holds for heavier tails
+x = sqrt(u) z with z ~ N(0, H) and a random scale u of mean 1; of its law only the kurtosis E u^2 matters.
 """
 
 from __future__ import annotations
@@ -27,6 +28,21 @@ def gradient_noise(lam: Array, noise_variance: Any, noise_covariance: Any) -> Ar
     return as_modes(noise_covariance, len(lam), "noise_covariance")
 
 
+def as_kurtosis(kurtosis: Any) -> float:
+    """E u^2 of a scale u of mean 1: a number of at least 1."""
+    k = as_number(kurtosis, "kurtosis")
+    if k < 1:
+        raise ValueError(f"kurtosis={kurtosis} must be at least 1: E u^2 with E u = 1")
+    return k
+
+
+def modes_of_recursion(x: Array, batch: float, kurtosis: float) -> tuple[Array, Array]:
+    """Rates 1 - rho_k of the recursion's modes, and the modes as columns; x = eta lambda, ascending."""
+    loss = np.diag(x * (2 - x * (1 + (2 * kurtosis - 1) / batch))) - kurtosis * np.outer(x, x) / batch
+    rates, vectors = eigh(loss, lower=False, driver="evd", check_finite=False, overwrite_a=True)
+    return np.minimum(rates, 1.0), vectors  # the recursion's matrix is positive semidefinite
+
+
 def least_squares_second_moment(
     eigenvalues: Any,
     noise_variance: float,
@@ -36,6 +52,7 @@ def least_squares_second_moment(
     batch_size: float = 1,
     second_moment0: Any,
     noise_covariance: Any = None,
+    kurtosis: float = 1.0,
 ) -> Array:
     """Second moment of the error along each eigenvector, at any times, by one symmetric eigendecomposition.
 
@@ -54,6 +71,8 @@ def least_squares_second_moment(
     noise_covariance : array_like, shape (d,), optional
         Replaces noise_variance: the diagonal of E r^2 xx' for a misspecified or heteroscedastic residual r.
         The recursion then needs that r is even in x given the noise, so that E r xxx vanishes.
+    kurtosis : float
+        E u^2 >= 1 of the features' scale; 1 for Gaussian features, (nu - 2) / (nu - 4) for Student's t.
 
     Returns
     -------
@@ -67,8 +86,9 @@ def least_squares_second_moment(
 
     Notes
     -----
-    Derived from E[xx'Axx'] = 2HAH + tr(HA)H. The matrix 1 - A of the recursion is decomposed rather than A,
-    and in ascending order of the eigenvalues, so that rates far below rounding of 1 keep their precision.
+    Derived from E[xx'Axx'] = k (2HAH + tr(HA)H), k the kurtosis. The matrix 1 - A of the recursion is decomposed
+    rather than A, and in ascending order of the eigenvalues, so that rates far below rounding of 1 keep their
+    precision.
 
     Examples
     --------
@@ -80,13 +100,10 @@ def least_squares_second_moment(
     lam = as_spectrum(eigenvalues, zero=True)
     eta, batch = as_number(learning_rate, "learning_rate"), as_number(batch_size, "batch_size")
     times = np.atleast_1d(as_steps(steps))[:, None]
-    start = as_modes(second_moment0, len(lam), "second_moment0")
+    start, k = as_modes(second_moment0, len(lam), "second_moment0"), as_kurtosis(kurtosis)
     noise = eta**2 / batch * gradient_noise(lam, noise_variance, noise_covariance)
     order = np.argsort(lam, kind="stable")
-    x = eta * lam[order]
-    loss = np.diag(x * (2 - x * (1 + 1 / batch))) - np.outer(x, x) / batch
-    rates, vectors = eigh(loss, lower=False, driver="evd", check_finite=False, overwrite_a=True)
-    rates = np.minimum(rates, 1.0)  # the recursion's matrix is positive semidefinite
+    rates, vectors = modes_of_recursion(eta * lam[order], batch, k)
     modes = powers(rates, times) * (start[order] @ vectors) + geometric_sums(rates, times) * (
         noise[order] @ vectors
     )

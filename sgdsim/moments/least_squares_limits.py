@@ -1,6 +1,7 @@
-"""Stationary second moment and stability of SGD on streaming least squares with Gaussian features.
+"""Stationary second moment and stability of SGD on streaming least squares, Gaussian features or a scale mixture.
 
-Conventions as in `least_squares`: features x ~ N(0, H), residual of variance noise_variance, fresh batches.
+Conventions as in `least_squares`: features x ~ N(0, H), or a scale mixture of that covariance with `kurtosis`
+k = E u^2, residual of variance noise_variance, fresh batches.
 """
 
 from __future__ import annotations
@@ -11,14 +12,16 @@ import numpy as np
 from scipy.optimize import brentq
 
 from sgdsim.moments._inputs import as_number, as_positive, as_spectrum
-from sgdsim.moments.least_squares import gradient_noise
+from sgdsim.moments.least_squares import as_kurtosis, gradient_noise
 
 __all__ = ["least_squares_max_learning_rate", "least_squares_stability_sum", "least_squares_stationary"]
 
 Array = np.ndarray
 
 
-def least_squares_stability_sum(eigenvalues: Any, learning_rate: Any, batch_size: Any = 1) -> Array:
+def least_squares_stability_sum(
+    eigenvalues: Any, learning_rate: Any, batch_size: Any = 1, kurtosis: float = 1.0
+) -> Array:
     """The number q whose passing 1 ends stability of the second moment.
 
     Parameters
@@ -27,12 +30,14 @@ def least_squares_stability_sum(eigenvalues: Any, learning_rate: Any, batch_size
         Eigenvalues of the feature covariance.
     learning_rate, batch_size : array_like
         Broadcast against each other.
+    kurtosis : float
+        k = E u^2 >= 1 of the features' scale, 1 for Gaussian features.
 
     Returns
     -------
     array
-        q = sum of eta lambda_i / (2 - eta lambda_i (1 + 1/B)) over B; infinite where one mode alone is
-        unstable. The stationary m is noise_variance q / (1 - q).
+        q = sum of k eta lambda_i / (2 - eta lambda_i (1 + (2k - 1)/B)) over B; infinite where one mode alone
+        is unstable. The stationary m is noise_variance q / (1 - q) / k.
 
     Raises
     ------
@@ -46,18 +51,19 @@ def least_squares_stability_sum(eigenvalues: Any, learning_rate: Any, batch_size
     """
     lam = as_spectrum(eigenvalues, zero=True)
     eta, batch = as_positive(learning_rate, "learning_rate"), as_positive(batch_size, "batch_size")
+    k = as_kurtosis(kurtosis)
     x, b = (eta / np.ones_like(batch))[..., None] * lam, (batch * np.ones_like(eta))[..., None]
-    room = 2 - x * (1 + 1 / b)
-    return np.where(room > 0, x / b / np.where(room > 0, room, 1.0), np.inf).sum(-1)
+    room = 2 - x * (1 + (2 * k - 1) / b)
+    return np.where(room > 0, k * x / b / np.where(room > 0, room, 1.0), np.inf).sum(-1)
 
 
-def least_squares_max_learning_rate(eigenvalues: Any, batch_size: float = 1) -> float:
+def least_squares_max_learning_rate(eigenvalues: Any, batch_size: float = 1, kurtosis: float = 1.0) -> float:
     """Learning rate at which the stationary second moment becomes infinite: the root of q = 1.
 
     Raises
     ------
     ValueError
-        When the eigenvalues or the batch size are not positive.
+        When the eigenvalues or the batch size are not positive or the kurtosis is below 1.
 
     Examples
     --------
@@ -65,10 +71,11 @@ def least_squares_max_learning_rate(eigenvalues: Any, batch_size: float = 1) -> 
     0.287373
     """
     lam, batch = as_spectrum(eigenvalues), as_number(batch_size, "batch_size")
-    pole = 2 / (lam.max() * (1 + 1 / batch))
+    k = as_kurtosis(kurtosis)
+    pole = 2 / (lam.max() * (1 + (2 * k - 1) / batch))
 
     def room(fraction: float) -> float:  # 1/q falls to 0 at the pole and is smooth there, q itself is not
-        return float(1 / least_squares_stability_sum(lam, fraction * pole, batch) - 1)
+        return float(1 / least_squares_stability_sum(lam, fraction * pole, batch, k) - 1)
 
     return float(pole * brentq(room, 1e-12, 1, xtol=1e-15))
 
@@ -80,6 +87,7 @@ def least_squares_stationary(
     *,
     batch_size: float = 1,
     noise_covariance: Any = None,
+    kurtosis: float = 1.0,
 ) -> Array:
     """Stationary second moment along each eigenvector, shape (d,); infinite where q is 1 or more.
 
@@ -102,8 +110,9 @@ def least_squares_stationary(
     lam = as_spectrum(eigenvalues)
     eta, batch = as_number(learning_rate, "learning_rate"), as_number(batch_size, "batch_size")
     noise = gradient_noise(lam, noise_variance, noise_covariance)
-    q = float(least_squares_stability_sum(lam, eta, batch))
+    k = as_kurtosis(kurtosis)
+    q = float(least_squares_stability_sum(lam, eta, batch, k))
     if q >= 1:
         return np.full(lam.shape, np.inf)
-    weight = eta / batch / (2 - eta * lam * (1 + 1 / batch))
-    return weight * (weight @ noise / (1 - q) + noise / lam)
+    weight = eta / batch / (2 - eta * lam * (1 + (2 * k - 1) / batch))
+    return weight * (k * (weight @ noise) / (1 - q) + noise / lam)

@@ -11,7 +11,9 @@ from typing import Any
 _MODULE_OF = {
     "DataSet": "data",
     "DiagonalLinearNet": "models",
+    "Incremental": "samplers",
     "Runs": "runs",
+    "ShuffleOnce": "samplers",
     "Stack": "models",
     "StackedMLP": "models",
     "StackedWideResNet": "wide_resnet",
@@ -25,6 +27,7 @@ _MODULE_OF = {
     "measure": "runs",
     "minibatches": "batches",
     "rows": "runs",
+    "sampler": "samplers",
     "sharpness": "curvature",
     "sweeps": "runs",
     "table": "grids",

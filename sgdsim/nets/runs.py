@@ -18,7 +18,7 @@ from sgdsim.nets.sweep import Sweep
 __all__ = ["Runs", "measure", "rows", "runs_folders", "sweeps"]
 
 SCALES = ("cpu", "gpu")
-TOPICS = ("foundations", "noise_benefit")
+TOPICS = ("foundations", "noise_benefit", "least_squares_averaging", "random_reshuffling")
 PACKAGE = Path(__file__).resolve().parents[1]
 
 

@@ -5,8 +5,10 @@ $\\frac1{2n}\\|Xw-y\\|^2$, so its Hessian is $X^\\top X/n$; a noise covariance i
 and a batch of B samples drawn with replacement has it divided by B.
 """
 
+from sgdsim.problems.discrete import DiscreteLeastSquares
 from sgdsim.problems.finite_sum import LeastSquares, Logistic
 from sgdsim.problems.protocols import FiniteSumProblem, Problem
 from sgdsim.problems.quadratic import Quadratic, StreamingLeastSquares
+from sgdsim.problems.quadratic_sum import QuadraticSum
 
-__all__ = ["FiniteSumProblem", "LeastSquares", "Logistic", "Problem", "Quadratic", "StreamingLeastSquares"]
+__all__ = ["DiscreteLeastSquares", "FiniteSumProblem", "LeastSquares", "Logistic", "Problem", "Quadratic", "QuadraticSum", "StreamingLeastSquares"]

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
-from sgdsim.problems._arrays import Array, Stored, apply_symmetric, matrix_of, point, semidefinite
+from sgdsim.problems._arrays import Array, Stored, apply_symmetric, finite, matrix_of, point, semidefinite
+from sgdsim.random_streams import Stream
 
 __all__ = ["Quadratic", "StreamingLeastSquares"]
 
@@ -97,6 +99,20 @@ class Quadratic(_Curved):
         return f"Quadratic(d={self.dimension}, {noise})"
 
 
+def distribution(name: str, x: ArrayLike, n: int) -> Array:
+    """Probabilities (n,) that add up to one."""
+    p = finite(name, x, f"({n},)", (1,))
+    if p.shape != (n,) or (p < 0).any() or abs(p.sum() - 1) > 1e-9:
+        raise ValueError(f"{name} has shape {p.shape}, least {p.min():g} and sum {p.sum():g}; "
+                         f"allowed is ({n},), not negative, of sum 1")
+    return p / p.sum()
+
+
+def pick(probabilities: Array, uniforms: Array) -> NDArray[np.intp]:
+    """Indices drawn with these probabilities, one for each uniform number."""
+    return np.searchsorted(np.cumsum(probabilities)[:-1], uniforms)
+
+
 @dataclass(frozen=True, eq=False)
 class StreamingLeastSquares(_Curved):
     """Least squares on an endless stream: $x\\sim N(0,H)$, $y=x^\\top w_*+\\varepsilon$, each sample seen once.
@@ -115,12 +131,14 @@ class StreamingLeastSquares(_Curved):
         Misspecified noise: a direction v, with $\\varepsilon=\\sigma z\\,x^\\top v/\\sqrt{v^\\top Hv}$ and z standard normal,
         so that the noise is strong where x is long in direction v; its mean square is still $\\sigma^2$.
         By default the noise is independent of x (well specified).
+    scales : pair of array_like, shapes (m,) and (m,), optional
+        Heavier tails: values and probabilities of a random scale s of mean 1, $x=\\sqrt s\\,z$ with $z\\sim N(0,H)$.
 
     Raises
     ------
     ValueError
-        When a shape is wrong, an entry not finite, the covariance not positive semidefinite, or the variance
-        negative.
+        When a shape is wrong, an entry not finite, the covariance not positive semidefinite, the variance
+        negative, or the scales are no distribution of mean 1.
 
     Examples
     --------
@@ -132,6 +150,7 @@ class StreamingLeastSquares(_Curved):
     noise_variance: float = 0.0
     minimizer: Stored = None
     heteroscedastic: Stored = None
+    scales: Stored = None
 
     def __post_init__(self) -> None:
         h = semidefinite("covariance", self.covariance)
@@ -144,6 +163,12 @@ class StreamingLeastSquares(_Curved):
             if v @ apply_symmetric(h, v) <= 0:
                 raise ValueError("heteroscedastic has no length in the metric of the covariance; it must be a direction")
             object.__setattr__(self, "heteroscedastic", v)
+        if self.scales is not None:
+            values = finite("scales", self.scales[0], "(m,)", (1,))
+            p = distribution("probabilities of scales", self.scales[1], len(values))
+            if (values < 0).any() or abs(p @ values - 1) > 1e-9:
+                raise ValueError(f"scales={values} must not be negative and have mean 1; the mean is {p @ values:g}")
+            object.__setattr__(self, "scales", (values, p))
 
     def _form(self) -> tuple[Array, Array]:
         return self.covariance, self.minimizer
@@ -154,6 +179,11 @@ class StreamingLeastSquares(_Curved):
         values, vectors = self.eigenbasis
         return np.sqrt(values) if vectors is None else (vectors * np.sqrt(values)) @ vectors.T
 
+    @property
+    def kurtosis(self) -> float:
+        """$\\E s^2$ of the scale s of the features, 1 for Gaussian ones."""
+        return 1.0 if self.scales is None else float(self.scales[1] @ self.scales[0] ** 2)
+
     def gradient_noise(self) -> Array:
         """Covariance (d, d) of one sample's gradient at the minimiser, $\\E\\varepsilon^2xx^\\top$."""
         h = self.hessian()
@@ -161,7 +191,16 @@ class StreamingLeastSquares(_Curved):
             return self.noise_variance * h
         v = self.heteroscedastic
         hv = h @ v
-        return self.noise_variance * (h + 2 * np.outer(hv, hv) / (v @ hv))
+        return self.noise_variance * self.kurtosis * (h + 2 * np.outer(hv, hv) / (v @ hv))
+
+    def draw(self, features: Stream, labels: Stream, step: int, count: int) -> tuple[Array, Array]:
+        """Features (R, count, d) of a step and residuals (R, count) at the minimiser."""
+        d = self.dimension
+        x = apply_symmetric(self.root, features.normals(step, count * d).reshape(-1, count, d))
+        if self.scales is not None:
+            values, p = self.scales
+            x *= np.sqrt(values)[pick(p, features.uniforms(step, count, offset=count * d))][..., None]
+        return x, self.residual_noise(x, labels.normals(step, count))
 
     def residual_noise(self, x: Array, z: Array) -> Array:
         """Label noise for features x (..., d) and standard normals z (...)."""
@@ -173,4 +212,5 @@ class StreamingLeastSquares(_Curved):
 
     def __repr__(self) -> str:
         kind = "" if self.heteroscedastic is None else ", misspecified"
+        kind += "" if self.scales is None else f", kurtosis={self.kurtosis:g}"
         return f"StreamingLeastSquares(d={self.dimension}, noise_variance={self.noise_variance:g}{kind})"

@@ -6,6 +6,7 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -17,19 +18,24 @@ class Candidate:
     precision: str = "float32"
 
 
-def interleaved(candidates: dict[str, Candidate], rounds: int, say: Callable[[str], None]) -> dict[str, float]:
-    """Median CPU seconds a unit of each candidate; compilation and first touches are left out."""
+def timings(candidates: dict[Any, Candidate], rounds: int, say: Callable[[str], None]) -> dict[Any, list[float]]:
+    """CPU seconds a unit of each candidate in each round; compilation and first touches are left out."""
     for name, candidate in candidates.items():
         say(f"  warming up {name}")
         candidate.run()
-    seconds: dict[str, list[float]] = {name: [] for name in candidates}
+    seconds: dict[Any, list[float]] = {name: [] for name in candidates}
     for number in range(rounds):
         say(f"  round {number + 1} of {rounds}")
         for name, candidate in candidates.items():
             begin = time.process_time()
             candidate.run()
             seconds[name].append((time.process_time() - begin) / candidate.units)
-    return {name: statistics.median(times) for name, times in seconds.items()}
+    return seconds
+
+
+def interleaved(candidates: dict[str, Candidate], rounds: int, say: Callable[[str], None]) -> dict[str, float]:
+    """Median CPU seconds a unit of each candidate; compilation and first touches are left out."""
+    return {name: statistics.median(times) for name, times in timings(candidates, rounds, say).items()}
 
 
 def row(workload: str, comparison: str, precision: str, ours: float, peer: float, bar: float, at_most: bool = False,
