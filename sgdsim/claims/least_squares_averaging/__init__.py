@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from sgdsim.claims.least_squares_averaging.batch_size import critical_batch_size
 from sgdsim.claims.least_squares_averaging.divergence import divergent_learning_rate
-from sgdsim.claims.least_squares_averaging.doubling import batch_doubling, batch_doubling_bound
+from sgdsim.claims.least_squares_averaging.doubling import batch_doubling, batch_doubling_bound, one_large_batch
 from sgdsim.claims.least_squares_averaging.final_iterate import final_iterate_risk
-from sgdsim.claims.least_squares_averaging.finite_sum import batches_without_replacement, finite_sum_is_a_stream
+from sgdsim.claims.least_squares_averaging.finite_sum import (
+    batches_without_replacement,
+    finite_sum_is_a_stream,
+)
 from sgdsim.claims.least_squares_averaging.learning_rates import isotropic_best_step, linear_scaling_rule
 from sgdsim.claims.least_squares_averaging.machines import model_averaging_risk
 from sgdsim.claims.least_squares_averaging.misspecification import bias_and_noise_interact
-from sgdsim.claims.least_squares_averaging.networks import heavy_tailed_features_of_images, random_features_of_images
+from sgdsim.claims.least_squares_averaging.networks import (
+    heavy_tailed_features_of_images,
+    random_features_of_images,
+)
 from sgdsim.claims.least_squares_averaging.noise_level import learning_rate_must_see_the_noise
 from sgdsim.claims.least_squares_averaging.paths import every_path_converges
 from sgdsim.claims.least_squares_averaging.scale_mixtures import gaussian_scale_mixtures
@@ -29,6 +35,7 @@ __all__ = [
     "critical_batch_size",
     "batch_doubling",
     "batch_doubling_bound",
+    "one_large_batch",
     "model_averaging_risk",
     "bias_and_noise_interact",
     "learning_rate_must_see_the_noise",

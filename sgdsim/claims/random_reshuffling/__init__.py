@@ -27,7 +27,10 @@ from sgdsim.claims.random_reshuffling.logistic import (
 )
 from sgdsim.claims.random_reshuffling.networks import shuffling_in_networks, shuffling_in_softmax_regression
 from sgdsim.claims.random_reshuffling.nonconvex import smallest_gradient_without_convexity
-from sgdsim.claims.random_reshuffling.variance_reduction import no_floor_by_variance_reduction, variance_reduced_gradients
+from sgdsim.claims.random_reshuffling.variance_reduction import (
+    no_floor_by_variance_reduction,
+    variance_reduced_gradients,
+)
 from sgdsim.claims.random_reshuffling.worst_case import one_epoch_worst_case
 
 __all__ = [

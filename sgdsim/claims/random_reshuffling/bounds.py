@@ -1,12 +1,10 @@
-"""Claims on draws without replacement, the shuffling variance and the bound that it enters."""
+"""Claims on the shuffling variance and the bound that it enters."""
 
 from __future__ import annotations
 
-import itertools
 from typing import Any
 
-import numpy as np
-
+from sgdsim.claims.random_reshuffling.equal_curvature import draws_without_replacement
 from sgdsim.claims.random_reshuffling.random_sums import SEED, largest_share, longest_each, random_sums
 from sgdsim.evidence import Evidence
 from sgdsim.formula import formula
@@ -18,69 +16,8 @@ from sgdsim.moments import (
     shuffling_variance_upper,
     without_replacement_factor,
 )
-from sgdsim.random_streams import Stream
-from sgdsim.sampling import batch_indices
 
 __all__ = ["draws_without_replacement", "shuffling_variance_is_the_noise", "shuffling_variance_range"]
-
-# --- draws without replacement -----------------------------------------------------------------------------
-
-_DRAWS = {"factor": without_replacement_factor}
-
-draws_without_replacement = Claim(
-    "draws-without-replacement",
-    title="Mean of draws without replacement",
-    statement=r"""Draw $k$ of $n$ vectors without replacement. Their mean $\bar X_k$ misses the mean $\bar X$ of all
-by $$\E\norm{\bar X_k-\bar X}^2=\frac{n-k}{k(n-1)}\,\sigma^2,$$ where $\sigma^2$ is the mean squared distance of the
-$n$ vectors from $\bar X$. With replacement the factor is $1/k$: after a full pass nothing is left of the error,
-instead of $\sigma^2/n$.""",
-    source=("Classical; a lemma of Mishchenko, Khaled and Richtarik (2020), number from memory; derived here again."),
-    reconstructed=True,
-    claimed=_DRAWS,
-    mutants={
-        "with replacement": {"factor": lambda n, k: 1 / (k + 0 * n)},
-        "n for n - 1": {"factor": lambda n, k: (n - k) / (k * n)},
-    },
-)
-
-
-@draws_without_replacement.check(
-    "algebra", title="all subsets of four symbols; n and k from the covariance of two draws"
-)
-def all_subsets(claimed: dict[str, Any]) -> Evidence:
-    import sympy
-
-    x, (n, k, variance) = sympy.symbols("x:4"), sympy.symbols("n k variance", positive=True)
-    mean = sum(x) / 4
-    population = sum((a - mean) ** 2 for a in x) / 4
-    left, right = [], []
-    for size in (1, 2, 3, 4):
-        subsets = list(itertools.combinations(x, size))
-        left.append(sum((sum(s) / sympy.Integer(size) - mean) ** 2 for s in subsets) / len(subsets))
-        right.append(claimed["factor"](sympy.Integer(4), sympy.Integer(size)) * population)
-    # two draws have covariance -variance/(n - 1), for their sum over all n does not vary
-    pairs = (k * variance + k * (k - 1) * (-variance / (n - 1))) / k**2
-    return Evidence.identity([*left, pairs], [*right, claimed["factor"](n, k) * variance])
-
-
-@draws_without_replacement.check("simulation", title="the sampler's batches, n = 20, B = 8, 100 000 replicas")
-def sampled_batches(claimed: dict[str, Any]) -> Evidence:
-    x = np.random.default_rng(SEED).normal(size=(20, 3))
-    x -= x.mean(axis=0)
-    stream, arms = Stream(SEED, "order", 100_000), []
-    for step, order in enumerate(("without_replacement", "reshuffle")):
-        batch = x[batch_indices(stream, step, 20, 8, order)].mean(axis=1)
-        arms.append(
-            Evidence.equal(
-                (batch**2).sum(axis=1) / (x**2).sum(axis=1).mean(),
-                claimed["factor"](20, 8),
-                0.02,
-                seed=SEED,
-                note=order,
-            )
-        )
-    return Evidence.contrast(*arms)
-
 
 # --- shuffling variance ------------------------------------------------------------------------------------
 
@@ -226,7 +163,8 @@ def one_reshuffled_step(claimed: dict[str, Any]) -> Evidence:
         ]
         left.append(sum(r * (p - q) for r, p, q in zip(rise, u, w, strict=True)))
         right.append(_bregman(f, names, w, u) + _bregman(f, names, u, v) - _bregman(f, names, w, v))
-    # u the iterate, v the minimiser, w the frozen path: D(w,u) >= mu/2 |w-u|^2, D(u,v) >= |rise|^2/(2L), E D(w,v) <= eta s
+    # u the iterate, v the minimiser, w the frozen path:
+    # D(w, u) >= mu/2 |w - u|^2, D(u, v) >= |rise|^2 / (2 L), E D(w, v) <= eta s
     distance2, rise2 = sympy.symbols("distance2 rise2", positive=True)
     step2 = distance2 - 2 * eta * (mu * distance2 / 2 + rise2 / (2 * smoothness) - eta * s) + eta**2 * rise2
     floor = claimed["bound"](eta, mu, 1, 1, 0, s)

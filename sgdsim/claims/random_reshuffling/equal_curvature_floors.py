@@ -150,8 +150,7 @@ along steep directions.""",
     mutants={
         "better at every stable step": _CROSSING
         | {"advantage": lambda rho, n: 2 * (1 - rho**n) / ((n - 1) * (1 - rho) * (1 + rho**n)), "worse": 0.926},
-        "border at half the stability limit of two directions": _CROSSING
-        | {"border": lambda curvature: 1 / (2 * curvature)},
+        "border at 1/(2a)": _CROSSING | {"border": lambda curvature: 1 / (2 * curvature)},
         "n for n - 1": _CROSSING | {"advantage": lambda rho, n: advantage(rho, n) * (n - 1) / n},
         "worse by a fifth": _CROSSING | {"worse": 1.2},
     },
