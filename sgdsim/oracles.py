@@ -26,7 +26,7 @@ from sgdsim.problems import (
 )
 from sgdsim.problems._arrays import Stored, apply_symmetric, semidefinite
 from sgdsim.random_streams import Stream
-from sgdsim.sampling import batch_indices, block_length
+from sgdsim.sampling import block_length, index_blocks, steps_per_block
 
 __all__ = ["AdditiveNoise", "FiniteSum", "FullGradient", "Oracle", "Sampler", "Streaming", "as_oracle"]
 
@@ -216,10 +216,16 @@ class FiniteSum:
 
     def start(self, seed: int | np.random.SeedSequence, replicas: int | ArrayLike) -> Sampler:
         """Sampler of batch gradients."""
-        stream, n = Stream(seed, "order", replicas), self.problem.n
+        stream, problem, b = Stream(seed, "order", replicas), self.problem, self.batch_size
+        lasting = steps_per_block(problem.n, b, self.order)
+        held: tuple[int, NDArray[np.int64]] = (-1, np.empty((0, 0), np.int64))
 
         def sample(w: Array, step: int) -> Array:
-            return self.problem.batch_gradient(w, batch_indices(stream, step, n, self.batch_size, self.order))
+            nonlocal held  # an epoch's permutation is drawn once, not at each of its steps
+            block, part = divmod(step, lasting)
+            if held[0] != block:
+                held = block, index_blocks(stream, block, problem.n, b, self.order)
+            return problem.batch_gradient(w, held[1][:, part * b : (part + 1) * b])
 
         return sample
 

@@ -14,7 +14,7 @@ import numpy as np
 from scipy.linalg import eigh
 
 from sgdsim.moments._inputs import as_modes, as_number, as_spectrum, as_steps
-from sgdsim.moments._series import geometric_sums, powers, saturate
+from sgdsim.moments._series import geometric_sums, log_factor, powers, saturate
 
 __all__ = ["least_squares_risk", "least_squares_second_moment"]
 
@@ -41,6 +41,11 @@ def modes_of_recursion(x: Array, batch: float, kurtosis: float) -> tuple[Array, 
     loss = np.diag(x * (2 - x * (1 + (2 * kurtosis - 1) / batch))) - kurtosis * np.outer(x, x) / batch
     rates, vectors = eigh(loss, lower=False, driver="evd", check_finite=False, overwrite_a=True)
     return np.minimum(rates, 1.0), vectors  # the recursion's matrix is positive semidefinite
+
+
+def overflows(rates: Array, steps: Array) -> Array:
+    """Whether the fastest mode has outgrown `powers`; it is positive where lambda is, so that all moments have."""
+    return log_factor(rates.min(initial=1.0)) * steps > 590.0
 
 
 def least_squares_second_moment(
@@ -109,7 +114,8 @@ def least_squares_second_moment(
     )
     moment = np.empty(modes.shape)
     moment[:, order] = np.maximum(saturate(modes @ vectors.T), 0.0)
-    return moment
+    moving = (lam > 0) & (((start > 0) | (noise > 0)) & (lam > 0)).any()
+    return np.where(overflows(rates, times) & moving, np.inf, moment)
 
 
 def least_squares_risk(

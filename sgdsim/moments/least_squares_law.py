@@ -152,14 +152,15 @@ class LeastSquaresLaw:
         h = sum(q * law.hessian for q, law in zip(p, laws))
         pull = sum(q * law.hessian @ law.minimizer for q, law in zip(p, laws))
         target = np.linalg.lstsq(h, pull, rcond=None)[0]
-        size = max(np.abs(law.hessian @ law.minimizer).max() for law in laws)
+        noise = sum(q * law.noise_covariance for q, law in zip(p, laws))
+        size = max(np.abs(law.hessian @ law.minimizer).max() for law in laws) + np.sqrt(np.abs(noise).max())
         for law in laws:
             if np.abs(law.hessian @ (law.minimizer - target)).max() > 1e-9 * size:
                 raise ValueError(
                     f"laws have no common minimiser: {law.minimizer} is one, {target} that of the mixture"
                 )
         parts = tuple(replace(part, weight=q * part.weight) for q, law in zip(p, laws) for part in law.parts)
-        return LeastSquaresLaw(h, sum(q * law.noise_covariance for q, law in zip(p, laws)), target, parts)
+        return LeastSquaresLaw(h, noise, target, parts)
 
     @staticmethod
     def of(problem: StreamingLeastSquares | DiscreteLeastSquares | LeastSquares) -> LeastSquaresLaw:

@@ -12,7 +12,7 @@ import numpy as np
 from sgdsim.moments._inputs import as_modes, as_number, as_spectrum, as_steps
 from sgdsim.moments._power_sums import four_nodes, three_nodes
 from sgdsim.moments._series import geometric_sums, powers
-from sgdsim.moments.least_squares import as_kurtosis, gradient_noise, modes_of_recursion
+from sgdsim.moments.least_squares import as_kurtosis, gradient_noise, modes_of_recursion, overflows
 
 __all__ = ["least_squares_tail_risk"]
 
@@ -89,9 +89,10 @@ def least_squares_tail_risk(
     rows = max(1, _AT_ONCE // len(lam) ** 2) if len(lam) else len(counts)
     blocks = [counts[i : i + rows] for i in range(0, len(counts), rows)]
     variance_like = np.concatenate([_one_run(lam, start, noise, eta, batch, k, first, n) for n in blocks])
-    sums = geometric_sums(eta * lam, counts[:, None]) * powers(eta * lam, first + 1)
-    of_mean = (sums**2 * start) @ lam / (2 * counts.astype(float) ** 2)
-    risk = variance_like / mixed + (1 - 1 / mixed) * of_mean
+    with np.errstate(over="ignore", invalid="ignore"):
+        sums = geometric_sums(eta * lam, counts[:, None]) * powers(eta * lam, first + 1)
+        of_mean = (sums**2 * start) @ lam / (2 * counts.astype(float) ** 2)
+        risk = variance_like / mixed + (1 - 1 / mixed) * of_mean
     return np.where(risk <= 1e200, risk, np.inf)
 
 
@@ -99,6 +100,8 @@ def _one_run(
     lam: Array, start: Array, noise: Array, eta: float, batch: float, k: float, first: Array, counts: Array
 ) -> Array:
     """Risk of one run's average of `counts` iterates after `first`."""
+    if not (start.any() or noise.any()):
+        return np.zeros(len(counts))
     rates, vectors = modes_of_recursion(eta * lam, batch, k)
     early = powers(rates, first + 1) * (start @ vectors)
     early += geometric_sums(rates, first + 1) * (noise @ vectors)  # modes at the first averaged iterate
@@ -111,4 +114,4 @@ def _one_run(
         total = np.einsum("i,ik,tik->t", lam, vectors * early, kept) + np.einsum(
             "i,ik,tik->t", lam, vectors * fed, added
         )
-    return np.where(np.isnan(total), np.inf, total) / (2 * counts.astype(float) ** 2)
+    return np.where(overflows(rates, first + counts), np.inf, total) / (2 * counts.astype(float) ** 2)

@@ -161,9 +161,11 @@ class StreamingLeastSquares(_Curved):
         if self.heteroscedastic is not None:
             v = point("heteroscedastic", self.heteroscedastic, len(h))
             if v @ apply_symmetric(h, v) <= 0:
-                raise ValueError("heteroscedastic has no length in the metric of the covariance; it must be a direction")
+                raise ValueError(f"heteroscedastic={v} has no length in the metric of the covariance; allowed: a direction")
             object.__setattr__(self, "heteroscedastic", v)
         if self.scales is not None:
+            if not hasattr(self.scales, "__len__") or len(self.scales) != 2:
+                raise ValueError(f"scales={self.scales!r} must be a pair: values (m,) and probabilities (m,)")
             values = finite("scales", self.scales[0], "(m,)", (1,))
             p = distribution("probabilities of scales", self.scales[1], len(values))
             if (values < 0).any() or abs(p @ values - 1) > 1e-9:
@@ -182,7 +184,7 @@ class StreamingLeastSquares(_Curved):
     @property
     def kurtosis(self) -> float:
         """$\\E s^2$ of the scale s of the features, 1 for Gaussian ones."""
-        return 1.0 if self.scales is None else float(self.scales[1] @ self.scales[0] ** 2)
+        return 1.0 if self.scales is None else max(1.0, float(self.scales[1] @ self.scales[0] ** 2))
 
     def gradient_noise(self) -> Array:
         """Covariance (d, d) of one sample's gradient at the minimiser, $\\E\\varepsilon^2xx^\\top$."""
@@ -199,7 +201,8 @@ class StreamingLeastSquares(_Curved):
         x = apply_symmetric(self.root, features.normals(step, count * d).reshape(-1, count, d))
         if self.scales is not None:
             values, p = self.scales
-            x *= np.sqrt(values)[pick(p, features.uniforms(step, count, offset=count * d))][..., None]
+            after = count * d + count * d % 2  # a normal takes both words of its pair
+            x *= np.sqrt(values)[pick(p, features.uniforms(step, count, offset=after))][..., None]
         return x, self.residual_noise(x, labels.normals(step, count))
 
     def residual_noise(self, x: Array, z: Array) -> Array:

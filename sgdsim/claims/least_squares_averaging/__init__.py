@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from sgdsim.claims.least_squares_averaging.batch_size import critical_batch_size
 from sgdsim.claims.least_squares_averaging.divergence import divergent_learning_rate
-from sgdsim.claims.least_squares_averaging.doubling import batch_doubling, batch_doubling_bound, one_large_batch
+from sgdsim.claims.least_squares_averaging.doubling import (
+    batch_doubling,
+    batch_doubling_bound,
+    one_large_batch,
+)
 from sgdsim.claims.least_squares_averaging.final_iterate import final_iterate_risk
 from sgdsim.claims.least_squares_averaging.finite_sum import (
     batches_without_replacement,

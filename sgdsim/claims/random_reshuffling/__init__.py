@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from sgdsim.claims.random_reshuffling.boundaries import no_noise_no_floor, ragged_last_batch
-from sgdsim.claims.random_reshuffling.bounds import (
-    draws_without_replacement,
-    shuffling_variance_is_the_noise,
-    shuffling_variance_range,
-)
+from sgdsim.claims.random_reshuffling.bounds import shuffling_variance_is_the_noise, shuffling_variance_range
 from sgdsim.claims.random_reshuffling.convex_sums import (
     average_of_epoch_ends,
-    fixed_orders_pay_a_factor_n,
     strongly_convex_sum_of_convex_terms,
 )
-from sgdsim.claims.random_reshuffling.equal_curvature import reshuffling_with_equal_curvature
+from sgdsim.claims.random_reshuffling.equal_curvature import (
+    draws_without_replacement,
+    reshuffling_with_equal_curvature,
+)
 from sgdsim.claims.random_reshuffling.equal_curvature_floors import (
     linear_squared_and_cubed_floors,
     reshuffling_wins_below_one_over_the_curvature,
 )
+from sgdsim.claims.random_reshuffling.fixed_orders import fixed_orders_pay_a_factor_n
 from sgdsim.claims.random_reshuffling.floors import error_inside_an_epoch, unequal_curvature_bends_the_floor
 from sgdsim.claims.random_reshuffling.linear_convergence import saga_contraction, svrg_contraction
 from sgdsim.claims.random_reshuffling.logistic import (

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from sgdsim.claims.random_reshuffling.equal_curvature import draws_without_replacement
 from sgdsim.claims.random_reshuffling.random_sums import SEED, largest_share, longest_each, random_sums
 from sgdsim.evidence import Evidence
 from sgdsim.formula import formula
@@ -17,7 +16,7 @@ from sgdsim.moments import (
     without_replacement_factor,
 )
 
-__all__ = ["draws_without_replacement", "shuffling_variance_is_the_noise", "shuffling_variance_range"]
+__all__ = ["shuffling_variance_is_the_noise", "shuffling_variance_range"]
 
 # --- shuffling variance ------------------------------------------------------------------------------------
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from sgdsim.claims.random_reshuffling.fixed_orders import fixed_orders_pay_a_factor_n
 from sgdsim.claims.random_reshuffling.random_sums import SEED, largest_share, random_sums
 from sgdsim.evidence import Evidence
 from sgdsim.formula import formula
@@ -15,7 +14,7 @@ from sgdsim.moments import (
     reshuffling_max_learning_rate,
 )
 
-__all__ = ["fixed_orders_pay_a_factor_n", "average_of_epoch_ends", "strongly_convex_sum_of_convex_terms"]
+__all__ = ["average_of_epoch_ends", "strongly_convex_sum_of_convex_terms"]
 
 
 @formula
