@@ -7,9 +7,11 @@ so that replica 17 follows the same trajectory alone or among ten thousand.
 
 from __future__ import annotations
 
+import sys
+import time
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import numpy as np
@@ -76,15 +78,18 @@ def simulate(problem: Any, rule: Rule, *, steps: int, seed: int | np.random.Seed
         Number of log-spaced records, every step, or the steps themselves (increasing, the last one is `steps`).
     method : str
         "reference" (NumPy, any oracle and rule), "kernel" (compiled, step by step), "jumps" (quadratic: exact
-        in law from record to record, and blind between; a schedule must be constant there), "direct" or "compressed" (streaming least squares: every sample drawn, or
-        d + 3 numbers a step in the same law). "auto" takes a compiled stepper where there is one.
+        in law from record to record, and blind between; a schedule must be constant there), "direct" or "compressed"
+        (streaming least squares: every sample drawn, or d + 3 numbers a step in the same law). "auto" takes a
+        compiled stepper where there is one.
     dtype : data type
         Precision of the state: float64 or float32.
     keep_points : bool
         Whether to keep the recorded points (reference only).
     progress : bool
-        Whether to show a progress line. Ctrl-C ends a reference run of one batch size early, with the records made
-        so far; a kernel, or a sweep over batch sizes, is given up.
+        Whether to show a line with the fraction done, the time taken and the time left on standard error.
+        Ctrl-C ends the run early with a RuntimeWarning, the records that all replicas have reached, and in `final`
+        the points where they stopped, less than a second beyond the last record. It is raised as usual when there is
+        nothing to cut or to keep, and by a reference run of several batch sizes, which takes them in turn.
 
     Returns
     -------
@@ -118,18 +123,19 @@ def simulate(problem: Any, rule: Rule, *, steps: int, seed: int | np.random.Seed
         if method not in ("auto", "reference"):
             kind = f"{type(oracles[0]).__name__} with {type(rule).__name__}" + (" and keep_points" if keep_points else "")
             raise ValueError(f"method={method!r} does not cover {kind}; allowed are 'auto' and 'reference'")
-        parts = [_reference(oracle, rule, start, times, seed, replicas, keep_points, progress, len(oracles) == 1)
-                 for oracle in oracles]
-        made = parts[0][0].shape[-2]  # fewer than asked for after Ctrl-C
-        times, name = times[:made], "reference"
-        values = np.stack([part[0][..., :made, :] for part in parts], -3)
-        final, diverged = np.stack([part[1] for part in parts], -3), np.stack([part[2] for part in parts], -2)
-        points = np.stack([part[3][..., :made, :, :] for part in parts], -4) if keep_points else None
+        with _progress_line(progress) as show:
+            parts = [_reference(oracle, rule, start, times, seed, replicas, keep_points, show, (k, len(oracles)))
+                     for k, oracle in enumerate(oracles)]
+        name = "reference"
+        values, final, diverged = (np.stack([part[i] for part in parts], axis) for i, axis in enumerate((-3, -3, -2)))
+        points = np.stack([part[3] for part in parts], -4) if keep_points else None
     else:
-        name, run = path
-        show = _show_fraction if progress else None
-        values, final, diverged = run(Request(start, times, seed, replicas, real, show))
-        points = None
+        (name, run), points = path, None
+        with _progress_line(progress) as show:
+            values, final, diverged = run(Request(start, times, seed, replicas, real, show))
+    if values.shape[-2] < len(times):
+        warnings.warn("interrupted: the run holds the records made so far", RuntimeWarning, stacklevel=2)
+        times = times[:values.shape[-2]]
     return _assemble(problem, rule, batch_size, order, replicas, seed, name, real, times, values, final, diverged, points)
 
 
@@ -182,8 +188,8 @@ def _start(w0: ArrayLike | None, stream: Stream, d: int) -> NDArray[np.floating]
 
 
 def _reference(oracle: Oracle, rule: Rule, start: NDArray, times: NDArray, seed: Any, replicas: Any,
-               keep_points: bool, progress: bool, may_stop: bool) -> tuple[NDArray, NDArray, NDArray, NDArray]:
-    """The plain loop: values (..., K, R), final points, step of divergence, points (..., K, R, d) if kept."""
+               keep_points: bool, show: Callable[[float], None] | None, run: tuple[int, int]) -> tuple[NDArray, ...]:
+    """Run run[0] of run[1]: values (..., K, R), final points, step of divergence, points (..., K, R, d) if kept."""
     problem, sampler = oracle.problem, oracle.start(seed, replicas)
     rates = np.asarray(getattr(rule, "learning_rate", 1.0))
     w = np.broadcast_to(start, (*rates.shape, *start.shape)).copy()
@@ -191,7 +197,7 @@ def _reference(oracle: Oracle, rule: Rule, start: NDArray, times: NDArray, seed:
     wanted = set(times.tolist())
     values: list[NDArray] = []
     points: list[NDArray] = []
-    with np.errstate(over="ignore", invalid="ignore"), _until_interrupted(may_stop, values):
+    with np.errstate(over="ignore", invalid="ignore"), suppress(*[KeyboardInterrupt] * (run[1] == 1)):
         for t in range(int(times[-1]) + 1):
             if t in wanted:
                 seen = rule.report(w, state)
@@ -199,8 +205,8 @@ def _reference(oracle: Oracle, rule: Rule, start: NDArray, times: NDArray, seed:
                 diverged = np.where((diverged < 0) & ~(f <= DIVERGED), t, diverged)
                 values.append(np.where(diverged >= 0, np.inf, f))
                 points += [seen.copy()] if keep_points else []
-                if progress:
-                    print(f"\rstep {t} of {times[-1]}", end="\n" if t == times[-1] else "", flush=True)
+                if show:
+                    show((run[0] + t / max(times[-1], 1)) / run[1])
             if t < times[-1]:
                 before = w
                 w, state = rule.update(sampler(rule.query(w, state), t).astype(w.dtype), state, w, t)
@@ -208,22 +214,26 @@ def _reference(oracle: Oracle, rule: Rule, start: NDArray, times: NDArray, seed:
                 if not np.abs(w).max() < 1e10:  # rarely: only then is the objective worth a look
                     diverged = np.where((diverged < 0) & ~(problem.value(w) <= DIVERGED), t + 1, diverged)
                     w = np.where((diverged >= 0)[..., None] & ~np.isfinite(w), before, w)
+    if not values:
+        raise KeyboardInterrupt
     return np.stack(values, -2), rule.report(w, state), diverged, np.stack(points, -3) if points else w
 
 
-def _show_fraction(done: float) -> None:
-    print(f"\r{done:4.0%}", end="\n" if done >= 1 else "", flush=True)
-
-
 @contextmanager
-def _until_interrupted(may_stop: bool, values: list[NDArray]) -> Iterator[None]:
-    """Turn Ctrl-C into a warning where there are records to give back."""
+def _progress_line(wanted: bool) -> Iterator[Callable[[float], None] | None]:
+    """A function that shows the fraction done as a bar, the time taken and the time left."""
+    begin = time.monotonic()
+
+    def show(done: float) -> None:
+        taken = time.monotonic() - begin
+        left = f", {taken / done - taken:.0f} s left" if 0 < done < 1 else ""
+        print(f"\r[{'#' * int(30 * done):30}] {done:4.0%}, {taken:.0f} s{left:16}", end="", file=sys.stderr, flush=True)
+
     try:
-        yield
-    except KeyboardInterrupt:
-        if not (may_stop and values):
-            raise
-        warnings.warn("interrupted: the run holds the records made so far", RuntimeWarning, stacklevel=5)
+        yield show if wanted else None
+    finally:
+        if wanted:
+            print(file=sys.stderr)
 
 
 def _assemble(problem: Any, rule: Rule, batch_size: Any, order: str, replicas: Any, seed: Any, method: str, real: np.dtype,

@@ -27,7 +27,8 @@ class Trajectories:
         Objective at the recorded point of each replica; the leading axes are those of the sweep, learning
         rates before batch sizes. A replica that diverged has `inf` from then on, never NaN.
     final : ndarray, shape (..., R, d)
-        Last recorded point of each replica; of one that diverged, a point from about then, not a result.
+        Last recorded point of each replica, after Ctrl-C the one where it stopped; of a replica that diverged, a
+        point from about then, not a result.
     diverged : ndarray of int, shape (..., R)
         Step at which a replica diverged (objective above 1e30 or not finite; a recorded step with the method
         "jumps"), -1 where it did not.

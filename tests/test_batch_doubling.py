@@ -93,6 +93,41 @@ def test_simulation_follows_the_exact_risk(problem, machines):
     np.testing.assert_allclose(problem.value(run.final), run.values[-1])
 
 
+def test_exact_risk_without_noise_far_below_the_rounding_of_the_minimiser():
+    x = np.random.default_rng(0).normal(size=(20, 3))
+    plan = [Stage(1, 10, 0.1)] * 150
+    risks = [
+        staged_risk(LeastSquaresLaw.atoms(x, np.full(20, 0.05), x @ w), plan, np.add(w, [1.0, -2.0, 0.5]))
+        for w in ([100.0, -200.0, 300.0], [0.0, 0.0, 0.0])
+    ]
+    assert risks[0][-1] < 1e-40
+    np.testing.assert_allclose(risks[0], risks[1], rtol=1e-9)
+
+
+def test_exact_risk_with_noise_in_one_direction():
+    """A noise covariance of rank one, whose other variances are rounding, of either sign."""
+    for seed in range(20):
+        basis = np.linalg.qr(np.random.default_rng(seed).normal(size=(4, 4)))[0]
+        law = LeastSquaresLaw.gaussian(
+            basis * [1, 0.5, 0.2, 0.1] @ basis.T, noise_covariance=np.outer(basis[:, 0], basis[:, 0])
+        )
+        along = LeastSquaresLaw.gaussian([1, 0.5, 0.2, 0.1], noise_covariance=[1.0, 0.0, 0.0, 0.0])
+        start = np.array([1.0, -2.0, 0.5, 3.0])
+        np.testing.assert_allclose(
+            staged_risk(law, PLAN, basis @ start), staged_risk(along, PLAN, start), rtol=1e-12
+        )
+
+
+def test_a_replica_runs_the_same_alone_and_its_machines_start_together():
+    plan = (PLAN[0], Stage(2, 6, 0.1, burn_in=2, machines=3))
+    together, alone = (run_stages(SMALL, plan, seed=8, replicas=r) for r in (20, [17]))
+    np.testing.assert_array_equal(alone.values[:, 0], together.values[:, 17])
+    np.testing.assert_array_equal(alone.final[0], together.final[17])
+    still = Stage(1, 2, 1e-12, burn_in=0, machines=50)  # at this rate nothing moves
+    drawn = run_stages(SMALL, [still], seed=8, replicas=2).final
+    np.testing.assert_allclose(drawn, run_stages(SMALL, [Stage(1, 2, 1e-12)], seed=8, replicas=2).final, atol=1e-9)
+
+
 def test_same_seed_same_run_and_stages_draw_afresh():
     seed = np.random.SeedSequence(5)
     runs = [run_stages(SMALL, PLAN, seed=seed, replicas=3) for _ in range(2)]
@@ -114,6 +149,12 @@ def test_a_problem_of_ones_own():
     run = run_stages(problem, plan, seed=2, replicas=50, w0=np.full(3, 3.0), order="reshuffle")
     excess = run.values.mean(axis=1) - problem.value(problem.minimizer)
     assert (np.diff(excess) < 0).all() and 0 < excess[-1] < 1e-3
+
+
+def test_a_problem_without_a_minimiser():
+    separable = Logistic([[1.0], [-1.0], [2.0]], [1, -1, 1])
+    values = run_stages(separable, [Stage(1, 50, 0.5), Stage(2, 50, 0.5)], seed=2, w0=[0.0]).values[:, 0]
+    assert values[1] < values[0] < np.log(2)
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
@@ -139,19 +180,24 @@ def test_depth_of_gradient_descent_is_the_first_step_below(target):
         (lambda: Stage(1, 2.5, 0.1), "steps=2.5"),
         (lambda: Stage(1, 5, -0.1), "learning_rate=-0.1"),
         (lambda: Stage(1, 5, 0.1, burn_in=5), "burn_in=5"),
+        (lambda: Stage(1, 5, 0.1, burn_in=2.5), "burn_in=2.5"),
+        (lambda: Stage(1, 5, [0.1]), r"learning_rate=\[0.1\]"),
         (lambda: Stage(1, 5, 0.1, machines=2), "machines=2 need a burn_in"),
         (lambda: staged_risk(LAW, [], START), "at least one stage"),
         (
             lambda: staged_risk(LAW, [Stage(1, 5, 0.1, burn_in=1), Stage(1, 5, 0.1)], START),
             "only the last stage averages",
         ),
-        (lambda: staged_risk(LAW, [Stage(1, 5, 0.1)], [1.0]), "start="),
+        (lambda: staged_risk(LAW, [Stage(1, 5, 0.1)], [1.0]), r"start has shape \(1,\)"),
         (lambda: run_stages(SMALL, [], seed=1), "at least one stage"),
+        (lambda: run_stages(SMALL, PLAN, seed=1, replicas=0), "replicas is 0"),
+        (lambda: run_stages(SMALL, PLAN, seed=None), "seed is None"),
         (lambda: fixed_batch(LAW, 20), "budget=20 .* too few for two steps of batch_size=13"),
         (lambda: fixed_batch(LAW, 20, 0), "batch_size=0"),
         (lambda: doubling(LAW, 1000, 0), "stage_steps=0"),
         (lambda: model_averaging(LAW, 1000, 0), "machines=0"),
         (lambda: gradient_descent_depth(LAW, START, 0.0), "risk=0.0"),
+        (lambda: gradient_descent_depth(LAW, np.nan * START, 1.0), "start holds nan"),
     ],
 )
 def test_bad_input_is_named(make, words):

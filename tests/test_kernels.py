@@ -320,23 +320,23 @@ def test_finite_sum_loop_is_the_reference(loss, order, dtype, tolerance):
 
 # ---------------------------------------------------------------- contracts of all loops
 
-def run_additive(stream, dtype=np.float64, steps=60, rates=(0.1, 0.4), **options):
-    return additive_quadratic(SPECTRUM, NOISE, START, rates, [1, 5], record_steps=[0, 7, steps], stream=stream,
+def run_additive(stream, dtype=np.float64, steps=60, rates=(0.1, 0.4), records=(), **options):
+    return additive_quadratic(SPECTRUM, NOISE, START, rates, [1, 5], record_steps=sorted({0, 7, steps, *records}), stream=stream,
                               kind="nesterov", momentum=0.7, dtype=dtype, **options)
 
 
-def run_sgd(stream, dtype=np.float64, steps=60, rates=(0.1, 0.4), **options):
-    return additive_quadratic(SPECTRUM, NOISE, START, rates, [1, 5], record_steps=[0, 7, steps], stream=stream,
+def run_sgd(stream, dtype=np.float64, steps=60, rates=(0.1, 0.4), records=(), **options):
+    return additive_quadratic(SPECTRUM, NOISE, START, rates, [1, 5], record_steps=sorted({0, 7, steps, *records}), stream=stream,
                               dtype=dtype, **options)
 
 
-def run_jumps(stream, dtype=np.float64, steps=60, rates=(0.1, 0.4), **options):
-    return quadratic_jumps(SPECTRUM, NOISE, START, rates, [1, 5], record_steps=[0, 7, steps], stream=stream,
+def run_jumps(stream, dtype=np.float64, steps=60, rates=(0.1, 0.4), records=(), **options):
+    return quadratic_jumps(SPECTRUM, NOISE, START, rates, [1, 5], record_steps=sorted({0, 7, steps, *records}), stream=stream,
                            kind="heavy_ball", momentum=0.7, dtype=dtype, **options)
 
 
-def run_direct(stream, dtype=np.float64, steps=60, rates=(0.05, 0.1), method="direct", **options):
-    return streaming_least_squares(SPECTRUM, 0.5, START, rates, [1, 6], record_steps=[0, 7, steps], stream=stream,
+def run_direct(stream, dtype=np.float64, steps=60, rates=(0.05, 0.1), records=(), method="direct", **options):
+    return streaming_least_squares(SPECTRUM, 0.5, START, rates, [1, 6], record_steps=sorted({0, 7, steps, *records}), stream=stream,
                                    method=method, dtype=dtype, **options)
 
 
@@ -344,12 +344,13 @@ def run_compressed(stream, **options):
     return run_direct(stream, method="compressed", **options)
 
 
-def run_finite(stream, dtype=np.float64, steps=60, rates=(0.05, 0.1), **options):
+def run_finite(stream, dtype=np.float64, steps=60, rates=(0.05, 0.1), records=(), **options):
     X, y = finite_problem()
-    return finite_sum(X, y, START, rates, [1, 4], record_steps=[0, 7, steps], stream=stream, order="reshuffle",
+    return finite_sum(X, y, START, rates, [1, 4], record_steps=sorted({0, 7, steps, *records}), stream=stream, order="reshuffle",
                       dtype=dtype, **options)
 
 
+EVEN = list(range(0, 61, 2))
 RUNS = (run_sgd, run_additive, run_jumps, run_direct, run_compressed, run_finite)
 
 
@@ -366,8 +367,9 @@ def test_a_replica_is_the_same_alone_and_in_any_layout(run, dtype, monkeypatch):
     for rows in ([17], [36], [3, 0, 22], slice(5, 30)):
         part = run(stream.select(rows), dtype=dtype)
         assert same_bits(part, [whole.values[..., rows], whole.final[..., rows, :], whole.diverged[..., rows]])
-    monkeypatch.setattr("sgdsim.kernels.driver._WORK_OF_A_CALL", 4000)  # calls of a few steps
-    monkeypatch.setattr("sgdsim.kernels.finite_sums._WORK_OF_A_CALL", 4000)
+    monkeypatch.setattr("sgdsim.kernels.driver._WORK_OF_A_SLICE", 4000)  # slices of a few steps
+    monkeypatch.setattr("sgdsim.kernels.driver._LEAST_WORK", 0)
+    monkeypatch.setattr("sgdsim.kernels.finite_sums._INDICES_AT_ONCE", 100)
     monkeypatch.setattr("sgdsim.kernels.finite_sums._REPLICAS_AT_ONCE", 5)
     assert same_bits(run(stream, dtype=dtype), whole)
 
@@ -419,36 +421,57 @@ def test_a_replica_that_overflows_does_not_touch_its_neighbours():
     assert np.array_equal(np.delete(mixed.final, 2, axis=2), np.delete(alone.final, 2, axis=2))
 
 
+@pytest.fixture
+def short_slices(monkeypatch):
+    monkeypatch.setattr("sgdsim.kernels.driver._WORK_OF_A_SLICE", 4000)
+    monkeypatch.setattr("sgdsim.kernels.driver._LEAST_WORK", 0)
+
+
 @pytest.mark.parametrize("run", RUNS)
-def test_progress_goes_from_0_to_1(run, monkeypatch):
-    monkeypatch.setattr("sgdsim.kernels.driver._WORK_OF_A_CALL", 4000)
+def test_progress_goes_from_0_to_1(run, short_slices):
     for threads in (1, 2):
         seen: list[float] = []
-        run(Stream(1, "noise", 40), threads=threads, progress=seen.append)
-        assert len(seen) > 2 and np.all(np.diff(seen) >= 0) and 0 < seen[0] < 0.9 and abs(seen[-1] - 1) < 1e-9
+        run(Stream(1, "noise", 40), threads=threads, progress=seen.append, records=EVEN)
+        assert len(seen) > 2 and np.all(np.diff(seen) > 0) and 0 < seen[0] < 0.5 and seen[-1] == 1
 
 
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("run", RUNS)
-def test_an_interrupt_ends_a_run_at_once(run, threads, monkeypatch):
-    monkeypatch.setattr("sgdsim.kernels.driver._WORK_OF_A_CALL", 4000)
-    seen = []
+def test_an_interrupt_leaves_what_all_replicas_have_reached(run, threads, short_slices):
+    whole, last = run(Stream(1, "noise", 40), records=EVEN), []
+    before = set(threading.enumerate())  # the test runner, or an earlier test, may keep threads of its own
 
     def interrupt(done):
-        seen.append(done)
-        raise KeyboardInterrupt
+        last.append(done)
+        if done >= 0.3:
+            raise KeyboardInterrupt
 
-    before = set(threading.enumerate())  # the test runner, or an earlier test, may keep threads of its own
-    with pytest.raises(KeyboardInterrupt):
-        run(Stream(1, "noise", 400), threads=threads, progress=interrupt)
-    assert len(seen) == 1
+    part = run(Stream(1, "noise", 40), records=EVEN, threads=threads, progress=interrupt)
     assert not set(threading.enumerate()) - before, "a worker outlived the interrupt"
+    made = part.values.shape[2]
+    assert len(last) > 1 and max(last[:-1]) < 0.3 <= last[-1] < 0.5 and abs(made - last[-1] * len(EVEN)) < 3
+    assert np.array_equal(part.values, whole.values[:, :, :made])
+    # a run that is asked for no more ends in the same points
+    reached = sorted({7, *EVEN})[made - 1] if run is run_jumps else round(last[-1] * 60)
+    short = run(Stream(1, "noise", 40), steps=reached, records=[step for step in EVEN if step <= reached])
+    assert same_bits(part, short)
+
+
+@pytest.mark.parametrize("when", [0.0, 1.0])
+def test_an_interrupt_with_nothing_to_keep_or_to_cut_is_raised(when, short_slices):
+    def interrupt(done):
+        if done >= when:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        additive_quadratic(SPECTRUM, NOISE, START, [0.1], [1], record_steps=[60], stream=Stream(1, "noise", 40),
+                           progress=interrupt)
 
 
 @pytest.mark.parametrize("run", [run_sgd, run_direct, run_compressed, run_finite])
 def test_memory_does_not_grow_with_the_number_of_steps(run, monkeypatch):
-    monkeypatch.setattr("sgdsim.kernels.driver._WORK_OF_A_CALL", 4e4)
-    monkeypatch.setattr("sgdsim.kernels.finite_sums._WORK_OF_A_CALL", 4e4)
+    monkeypatch.setattr("sgdsim.kernels.driver._WORK_OF_A_SLICE", 4e4)
+    monkeypatch.setattr("sgdsim.kernels.finite_sums._INDICES_AT_ONCE", 1000)
     peaks = []
     for steps in (1000, 20_000):
         run(Stream(1, "noise", 2), steps=steps, threads=1)
@@ -474,7 +497,7 @@ GOOD = dict(eigenvalues=[1.0, 0.5], noise_scale=[1.0, 1.0], start=[1.0, 1.0], le
     (dict(record_steps=[-1, 2]), "record_steps is"), (dict(kind="momentum"), "kind is 'momentum'"),
     (dict(momentum=0.5), "momentum is 0.5; kind 'sgd' allows 0 only"),
     (dict(momentum=1.0, kind="heavy_ball"), "momentum is 1.0"), (dict(dtype=np.int32), "dtype is int32"),
-    (dict(factors=[1.0, 1.0]), "factors for steps"), (dict(factors=lambda t: t / 0.0 + np.nan), "factors for steps"),
+    (dict(factors=[1.0, 1.0]), "factors for steps"), (dict(factors=lambda t: t * np.nan), "factors for steps"),
     (dict(threads=0), "threads is 0"),
 ])
 def test_bad_quadratics_are_refused(solver, change, message):

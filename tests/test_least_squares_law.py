@@ -131,7 +131,7 @@ def test_closed_diagonal_equals_the_matrix_recursion(kurtosis, population):
         "batch_size": 3,
         "burn_in": 10,
         "population": population,
-        "second_moment0": 5 * np.eye(3) + 3,
+        "second_moment0": 20 * np.eye(3) + 3,
     }
     a, b = risk_path(law, 0.2, 60, **same), risk_path(without_closed_form(law), 0.2, 60, **same)
     for one, other in zip(a, b):
@@ -265,6 +265,12 @@ def test_tensors_and_mixtures_are_the_same_law():
         assert law.divergent_learning_rate(3) == pytest.approx(LAW.divergent_learning_rate(3))
 
 
+def test_minimisers_that_differ_by_rounding_are_common():
+    atoms = LeastSquaresLaw.atoms(ATOMS.X, ATOMS.probabilities, 1e-18 * ATOMS.target_mean, 1.0)
+    law = LeastSquaresLaw.mixture([0.5, 0.5], [atoms, LeastSquaresLaw.gaussian([1.0, 1.0], 1.0)])
+    assert np.abs(law.minimizer).max() < 1e-17
+
+
 def rare_noise(d):
     """One sample in ten is e_1 with residual +-1, the others Gaussian without noise."""
     atom = LeastSquaresLaw.atoms(np.eye(d)[:1], [1.0], [0.0], 1.0)
@@ -359,6 +365,7 @@ def test_divergence_is_infinite_from_where_it_happens():
         (lambda: risk_path(LAW, 0.1, 5, start=[1.0, np.nan]), "start="),
         (lambda: risk_path(LAW, 0.1, 5, start=[1.0, 1.0], batch_size=5, population=4), "population=4"),
         (lambda: risk_path(LAW, -0.1, 5, start=[1.0, 1.0]), "learning_rate=-0.1"),
+        (lambda: risk_path(LAW, 0.1, 5, start=[9.0, 1.0], second_moment0=np.eye(2)), "second_moment0 leaves `start` the variance -"),
         (lambda: asymptotic_inflation(LeastSquaresLaw.gaussian([1.0]), 0.1), "no noise"),
     ],
 )

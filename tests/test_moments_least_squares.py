@@ -152,6 +152,16 @@ def test_limit_is_where_growth_begins(lam, batch, scale):
         assert (risk[1] > risk[0] or np.isinf(risk[1])) == grows
 
 
+@pytest.mark.parametrize("steps", [200, 300, 10**9])
+def test_all_moments_are_infinite_once_one_has_outgrown_every_float(steps):
+    """Also where several modes grow that cancel at the start."""
+    for start in ([0.0, 1.0, 0.0], [1.0, 0.0, 0.0]):
+        got = least_squares_second_moment([1.0, 0.9, 0.0], 0.0, 5.0, [steps], batch_size=1000, second_moment0=start)
+        assert got[0].tolist() == [np.inf, np.inf, 0.0]
+    still = least_squares_second_moment([1.0, 0.0], 0.0, 5.0, [steps], second_moment0=[0.0, 2.0])
+    assert still[0].tolist() == [0.0, 2.0]
+
+
 def test_misspecified_noise_replaces_the_residual_variance():
     noise = np.array([1.0, 0.2, 0.5, 0.05])
     got = least_squares_second_moment(DEFAULT, 0.0, 0.1, [30], second_moment0=1.0, noise_covariance=noise)[0]

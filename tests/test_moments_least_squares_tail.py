@@ -142,6 +142,11 @@ def test_heavy_tails_raise_the_floor_and_lower_the_limit():
 def test_divergence_is_infinite_and_never_nan():
     risk = least_squares_tail_risk(S1, 0.1, 1.0, [10, 1000, 10**9], second_moment0=1.0)
     assert np.isfinite(risk[0]) and np.isinf(risk[1:]).all()
+    # two modes of growth that cancel at the start, and none that could grow
+    times, same = [100, 10**3, 10**9], {"burn_in": 50, "batch_size": 2, "machines": 3}
+    growing = least_squares_tail_risk([0.0, 7e-6, 1e-3], 1.0, 3000.0, times, second_moment0=0.5, **same)
+    assert np.isinf(growing[1:]).all() and growing[0] > 0
+    assert (least_squares_tail_risk(S1, 0.0, 50.0, times, second_moment0=0.0, **same) == 0).all()
 
 
 @pytest.mark.parametrize(

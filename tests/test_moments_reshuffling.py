@@ -256,6 +256,7 @@ BIG, SMALL = varied(8, 1, seed=1), varied(3, 2, seed=1)
             lambda: equal_curvature_moment("reshuffle", 1.0, 1.0, 3, 0.1, 1, 0.0, position=3),
             "position=3 must be below n=3",
         ),
+        (lambda: equal_curvature_moment("reshuffle", 1.0, 1.0, 10**10, 0.1, 10**10, 0.0), "fewer than 2.62 steps"),
         (lambda: equal_curvature_floor("reshuffle", 0.0, 1.0, 3, 0.1), "curvature=0.0"),
         (lambda: shuffling_variance(BIG, 0.1), "n=8 is too many"),
         (lambda: shuffling_variance(BIG, 0.1, orders=10), "with a seed"),

@@ -1,6 +1,8 @@
 """The loop: layout independence, the two paths against each other and against exact moments, divergence, records."""
 
 import pickle
+import signal
+import threading
 
 import numpy as np
 import pytest
@@ -143,6 +145,33 @@ def test_interrupted_run_keeps_its_records():
     whole = simulate(QUADRATIC, SGD(0.1), steps=50, replicas=2, seed=1, record="all", method="reference")
     assert run.steps.tolist() == list(range(7))
     np.testing.assert_array_equal(run.values, whole.values[:7])
+
+
+@pytest.mark.parametrize("problem", [QUADRATIC, STREAM, FINITE], ids=repr)
+def test_ctrl_c_leaves_the_records_of_a_compiled_sweep(problem):
+    """A real signal, after a tenth of a second of a run of minutes; what is there equals a run that was asked for no more."""
+    arguments = dict(batch_size=[1, 2], replicas=20, seed=1, record=[0, 1000, 5000, 10**9])
+    simulate(problem, SGD([0.01, 0.02]), **arguments | {"steps": 5000, "record": [0, 1000, 5000]})  # compiled
+    before = threading.active_count()
+    timer = threading.Timer(0.1, signal.raise_signal, [signal.SIGINT])
+    timer.start()
+    with pytest.warns(RuntimeWarning, match="interrupted"):
+        run = simulate(problem, SGD([0.01, 0.02]), steps=10**9, **arguments)
+    timer.join()
+    assert threading.active_count() == before
+    short = simulate(problem, SGD([0.01, 0.02]), **arguments | {"steps": 5000, "record": [0, 1000, 5000]})
+    assert run.steps.tolist() == [0, 1000, 5000]
+    assert run.settings["steps"] == 5000
+    np.testing.assert_array_equal(run.values, short.values)
+
+
+def test_progress_line_tells_the_fraction_and_the_time(capsys):
+    for method in ("reference", "kernel"):
+        simulate(QUADRATIC, SGD(0.1), steps=50, replicas=2, seed=1, method=method, progress=True)
+        shown = capsys.readouterr().err
+        assert shown.startswith("\r[") and shown.endswith("\n")
+        assert "100%, 0 s" in shown
+    assert simulate(QUADRATIC, SGD(0.1), steps=50, replicas=2, seed=1) and capsys.readouterr().err == ""
 
 
 def test_result_converts_plots_and_says_what_was_run():

@@ -8,7 +8,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from sgdsim.kernels.driver import Block, Paths, Schedule, factors_of, integrate, make_job
+from sgdsim.kernels.driver import Block, Paths, Run, Schedule, factors_of, integrate, make_job
 from sgdsim.kernels.normals import LANES, OPTIONS, SCREENED, SEPARATE, fill_normals
 from sgdsim.random_streams import Stream
 
@@ -70,7 +70,7 @@ def additive_quadratic(eigenvalues: ArrayLike, noise_scale: ArrayLike, start: Ar
                  np.searchsorted(job.record_steps, first, side="right"), limit, block.state, block.velocity,
                  block.values, block.diverged, block.last)
 
-    return integrate(job, advance, modes, int(job.record_steps[-1]), threads, progress, momentum=kind != "sgd")
+    return integrate([Run(job, advance)], modes, job.record_steps, threads, progress, momentum=kind != "sgd")
 
 
 def check_modes(eigenvalues: ArrayLike, noise_scale: ArrayLike) -> tuple[NDArray, NDArray]:

@@ -1,12 +1,12 @@
-"""What all fused loops share: the grid of a sweep, blocks of 16 replicas, threads, progress, interruption."""
+"""What all fused loops share: the grid of a sweep, blocks of 16 replicas, slices of time, threads, interruption."""
 
 from __future__ import annotations
 
 import os
-import threading
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, wait
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,11 +16,16 @@ from sgdsim.kernels.normals import LANES
 from sgdsim.random_streams import Stream
 
 Schedule = Callable[[NDArray], ArrayLike]
-_WORK_OF_A_CALL = 2e7  # coordinate updates between two looks at the interrupt flag, some 20 ms
+_WORK_OF_A_SLICE = 2e8  # coordinate updates of all replicas between two chances to stop, some tenths of a second
+_LEAST_WORK = 2e5  # of a part in a slice: a call costs some 20 microseconds
 
 
 class Paths(NamedTuple):
-    """Result of a fused loop over batch sizes (B), learning rates (L) and replicas (R)."""
+    """Result of a fused loop over batch sizes (B), learning rates (L) and replicas (R).
+
+    After Ctrl-C it holds the K records that all replicas have reached; `final` and `diverged` are as they were at
+    the end of the slice of time, some tenths of a second, in which the interrupt came.
+    """
 
     values: NDArray  # (B, L, K, R) objective at the recorded steps, inf from the step of divergence on
     final: NDArray  # (B, L, R, d) last iterate, or the one at which divergence was seen
@@ -93,35 +98,43 @@ def make_job(start: ArrayLike, learning_rates: ArrayLike, batch_sizes: ArrayLike
     return Job(points, rates, batches.astype(np.int64), records.astype(np.int64), stream, kind, float(threshold))
 
 
-def integrate(job: Job, advance: Callable[[Block, int, int], None], curvature: NDArray, steps: int,
-              threads: int | None, progress: Callable[[float], None] | None, momentum: bool = False,
-              samples: int = 1) -> Paths:
-    """Take every replica from step 0 to `steps` by calls of advance(block, first, last).
+@dataclass(frozen=True)
+class Run:
+    """A job and the kernel that takes one of its blocks from a step to another: advance(block, first, last)."""
 
-    The objective is 1/2 sum_i curvature_i e_i^2; a step draws `samples` times d numbers; the blocks of 16 replicas
-    are shared among threads.
+    job: Job
+    advance: Callable[[Block, int, int], None]
+    samples: int = 1  # numbers that a step draws, in units of d
+
+
+def integrate(runs: Sequence[Run], curvature: NDArray, ends: NDArray[np.int64], threads: int | None,
+              progress: Callable[[float], None] | None, momentum: bool = False) -> Paths:
+    """Take every replica of some runs, which differ in batch sizes only, from step 0 to the last of `ends`.
+
+    The objective is 1/2 sum_i curvature_i e_i^2; record k is there after ends[k] steps.
     """
-    cells, records = len(job.rates), len(job.record_steps)
-    replicas, dimension = job.start.shape
-    values = np.empty((cells, records, replicas), job.dtype)
-    final = np.empty((cells, replicas, dimension), job.dtype)
-    diverged = np.empty((cells, replicas), np.int64)
-    # a multiple of 4: the direct loop takes four steps together, cut at absolute multiples of four
-    per_call = 4 * max(1, int(_WORK_OF_A_CALL / (LANES * dimension * samples * (1 + cells) * 4)))
+    replicas, dimension = runs[0].job.start.shape
     blocks = [slice(first, min(first + LANES, replicas)) for first in range(0, replicas, LANES)]
+    parts = [(run, rows, _load(run.job, rows, momentum)) for run in runs for rows in blocks]
+    work = sum(len(blocks) * LANES * dimension * run.samples * (1 + len(run.job.rates)) for run in runs)
+    reached = in_slices(lambda part, first, last: part[0].advance(part[2], first, last), parts, int(ends[-1]), work,
+                        threads, progress)
+    made = records_made(ends, reached)
+    paths = [_paths(run.job, [part[1:] for part in parts if part[0] is run], curvature, made) for run in runs]
+    return Paths(*(np.concatenate(arrays) for arrays in zip(*paths)))
 
-    def work(rows: slice, tick: Callable[[float], None]) -> None:
-        block, used = _load(job, rows, momentum), rows.stop - rows.start
-        for first in range(0, steps, per_call):
-            last = min(first + per_call, steps)
-            advance(block, first, last)
-            tick((last - first) / steps / len(blocks))
-        values[..., rows] = block.values[..., :used]
+
+def _paths(job: Job, blocks: Sequence[tuple[slice, Block]], curvature: NDArray, made: int) -> Paths:
+    """The blocks of a job side by side, with the first `made` records."""
+    cells, (replicas, dimension) = len(job.rates), job.start.shape
+    values, final = np.empty((cells, made, replicas), job.dtype), np.empty((cells, replicas, dimension), job.dtype)
+    diverged = np.empty((cells, replicas), np.int64)
+    for rows, block in blocks:
+        used = rows.stop - rows.start
+        values[..., rows] = block.values[:, :made, :used]
         ends = np.where(block.diverged[:, None] >= 0, block.last, block.state)
         final[:, rows] = ends[..., :used].transpose(0, 2, 1)
         diverged[:, rows] = block.diverged[..., :used]
-
-    share(work, blocks, threads, progress)
     with np.errstate(over="ignore"):
         at_start = (job.start**2 * curvature).sum(axis=1) / 2  # a matrix product would depend on R
     if job.record_steps[0] == 0:
@@ -129,7 +142,7 @@ def integrate(job: Job, advance: Callable[[Block, int, int], None], curvature: N
     lost = ~(at_start <= job.threshold)
     values[..., lost], diverged[:, lost] = np.inf, 0
     grid = (len(job.batch_sizes), len(job.learning_rates))
-    return Paths(values.reshape(*grid, records, replicas), final.reshape(*grid, replicas, dimension),
+    return Paths(values.reshape(*grid, made, replicas), final.reshape(*grid, replicas, dimension),
                  diverged.reshape(*grid, replicas))
 
 
@@ -162,39 +175,45 @@ def _load(job: Job, rows: slice, momentum: bool) -> Block:
                  np.zeros_like(state))
 
 
-def share(work: Callable, blocks: list, threads: int | None, progress: Callable[[float], None] | None) -> None:
-    """Run work(block, tick) on all blocks; an exception, Ctrl-C included, stops the others at their next tick."""
+def in_slices(advance: Callable[[Any, int, int], None], parts: Sequence[Any], steps: int, work: float,
+              threads: int | None, progress: Callable[[float], None] | None, least: int = 1) -> int:
+    """Take all parts from step 0 to `steps` by calls of advance(part, first, last), one slice of time after the other.
+
+    Slices begin at multiples of four steps; they are at least `least` steps long, and a step of all parts is `work`
+    coordinate updates.  All calls run in threads of their own, so that Ctrl-C, or a KeyboardInterrupt from
+    `progress`, reaches only this one and ends the run with the slice in hand.
+
+    Returns the step that all parts have reached.  Raises KeyboardInterrupt when that was the last slice.
+    """
     threads = default_threads() if threads is None else threads
     if threads < 1:
         raise ValueError(f"threads is {threads}; allowed are integers, 1 or above")
-    failures: list[BaseException] = []
-    lock, done = threading.Lock(), 0.0
+    per_slice = 4 * max(1, -(-least // 4), int(max(_WORK_OF_A_SLICE, _LEAST_WORK * len(parts)) / (4 * work)))
+    reached, interrupted = 0, False
 
-    def tick(weight: float) -> None:
-        nonlocal done
-        with lock:
-            if failures:
-                raise InterruptedError("stopped with the others")
-            done += weight
-            if progress is not None:
-                progress(min(done, 1.0))
+    def take(first: int, last: int) -> None:
+        nonlocal reached
+        for _ in pool.map(advance, parts, repeat(first), repeat(last)):
+            pass
+        reached = last
 
-    def guarded(block: Any) -> None:
+    with ThreadPoolExecutor(min(threads, len(parts))) as pool, ThreadPoolExecutor(1) as conductor:
         try:
-            if not failures:
-                work(block, tick)
-        except BaseException as failure:
-            failures.append(failure)
+            for first in range(0, max(steps, 1), per_slice):
+                last = min(first + per_slice, steps)
+                conductor.submit(take, first, last).result()
+                if progress is not None:
+                    progress(last / steps if steps else 1.0)
+        except KeyboardInterrupt:
+            interrupted = True
+    if interrupted and reached == steps:
+        raise KeyboardInterrupt
+    return reached
 
-    if min(threads, len(blocks)) == 1:
-        for block in blocks:
-            work(block, tick)
-        return
-    with ThreadPoolExecutor(min(threads, len(blocks))) as pool:
-        futures = [pool.submit(guarded, block) for block in blocks]
-        try:
-            wait(futures)
-        except BaseException as interrupt:
-            failures.insert(0, interrupt)
-    if failures:
-        raise failures[0]
+
+def records_made(ends: NDArray[np.int64], reached: int) -> int:
+    """How many records, there after `ends` steps, are there after `reached`; raises KeyboardInterrupt at none."""
+    made = int(np.searchsorted(ends, reached, side="right"))
+    if not made:
+        raise KeyboardInterrupt
+    return made

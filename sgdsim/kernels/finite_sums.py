@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
-from numba import njit
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from sgdsim.kernels.driver import Job, Paths, Schedule, factors_of, make_job, share
-from sgdsim.kernels.normals import OPTIONS, SCREENED
+from sgdsim.kernels.driver import Job, Paths, Schedule, factors_of, in_slices, make_job, records_made
+from sgdsim.kernels.finite_sum_passes import GROUP
+from sgdsim.kernels.finite_sum_steps import Sum, advance, make_group
+from sgdsim.kernels.normals import LANES
+from sgdsim.kernels.orders import CompiledStream
 from sgdsim.random_streams import Stream
 from sgdsim.sampling import block_length, index_blocks, steps_per_block
 
 LOSSES = ("least_squares", "logistic")
 _REPLICAS_AT_ONCE = 16
-_WORK_OF_A_CALL = 1e7  # coordinate updates between two looks at the interrupt flag
+_COMPILED_WIDTHS = (16, 32, 64)  # of narrow data, known to the compiler; wider data have the next multiple of 16
+_INDICES_AT_ONCE = 2**16  # drawn for some replicas together
+_INDICES_HELD = 2**27  # by all replicas, from one slice of time to the next; beyond, they are drawn again
 
 
 def finite_sum(X: ArrayLike, y: ArrayLike, start: ArrayLike, learning_rates: ArrayLike, batch_sizes: ArrayLike, *,
@@ -56,37 +59,85 @@ def finite_sum(X: ArrayLike, y: ArrayLike, start: ArrayLike, learning_rates: Arr
     job = make_job(start, learning_rates, batch_sizes, record_steps, stream, dtype, divergence_threshold, dimension)
     for batch_size in job.batch_sizes:
         block_length(n, int(batch_size), order)  # refuses an impossible batch
-    padding = -dimension % 16
-    data = np.pad(features, ((0, 0), (0, padding))).astype(job.dtype)
-    targets, ridge = labels.astype(job.dtype), job.dtype.type(l2)
+    width = next((width for width in _COMPILED_WIDTHS if dimension <= width), -(-dimension // LANES) * LANES)
+    tiles = (0,) * (width // LANES) if width in _COMPILED_WIDTHS else ()
+    problem, rates = _padded_sum(features, labels, width, loss, l2, job), job.learning_rates.astype(job.dtype)
+    parts = [_Part(job, order, n, int(batch_size), slice(first, first + _REPLICAS_AT_ONCE), width)
+             for batch_size in job.batch_sizes for first in range(0, len(stream), _REPLICAS_AT_ONCE)]
+
+    def work(part: _Part, first: int, last: int) -> None:
+        pace = factors_of(factors, first, last, job.dtype)
+        for begin, end in part.pieces(first, last):
+            record = np.searchsorted(job.record_steps, begin, side="right" if begin else "left")
+            advance(tiles, problem, part.group, part.indices, part.block, part.batch_size, begin, end, rates,
+                    pace[begin - first:], job.record_steps, record, part.state, part.carry, part.bound, part.values,
+                    part.diverged)
+
+    # roughly in nanoseconds, the time of a coordinate update in the other loops
+    effort = sum(part.batch_size * len(part.state) * (60 + part.state[0].size / 10) for part in parts)
+    least = 1 if len(parts) * _REPLICAS_AT_ONCE * n <= _INDICES_HELD else max(part.lasting for part in parts)
+    reached = in_slices(work, parts, int(job.record_steps[-1]), effort, threads, progress, least)
+    return _paths(job, parts, dimension, records_made(job.record_steps, reached))
+
+
+class _Part:
+    """Some replicas at one batch size: arrays that the kernel changes in place, and the indices at hand."""
+
+    def __init__(self, job: Job, order: str, n: int, batch_size: int, rows: slice, width: int) -> None:
+        points, cells = job.start[rows], len(job.learning_rates)
+        self.order, self.n, self.batch_size, self.lasting = order, n, batch_size, steps_per_block(n, batch_size, order)
+        self.stream = CompiledStream(job.stream.seed, job.stream.purpose, job.stream.ids[rows])
+        self.group = make_group(batch_size, width, cells, job.dtype)
+        self.state = np.zeros((len(points), cells, width), job.dtype)
+        self.state[:, :, :points.shape[1]] = points[:, None]
+        self.carry = np.zeros_like(self.state)
+        self.bound = np.zeros((len(points), len(self.group.lost)))
+        self.values = np.empty((len(points), cells, len(job.record_steps)), job.dtype)
+        self.diverged = np.full((len(points), cells), -1)
+        self.block, self.blocks = 0, 0  # the indices at hand are those of `blocks` blocks from `block` on
+
+    def pieces(self, first: int, last: int) -> Iterator[tuple[int, int]]:
+        """Cut a range of steps where the indices at hand end; they are those of the piece in hand."""
+        while True:
+            if not self.block <= first // self.lasting < self.block + self.blocks:
+                self._draw(first // self.lasting)
+            end = min(last, (self.block + self.blocks) * self.lasting)
+            yield first, end
+            if end == last:
+                return
+            first = end
+
+    def _draw(self, block: int) -> None:
+        repeated = self.order in ("shuffle_once", "incremental")
+        stream = self.stream.select([0]) if self.order == "incremental" else self.stream
+        count = max(1, _INDICES_AT_ONCE // (len(stream) * block_length(self.n, self.batch_size, self.order)))
+        if self.lasting == 1 and self.batch_size < GROUP:
+            count += -count % GROUP  # pieces are cut at the end of an epoch or at multiples of four steps only
+        self.block, self.blocks = (0, 2**32) if repeated else (block, count)
+        blocks = np.arange(block, block + (1 if repeated else count))
+        self.indices = index_blocks(stream, blocks, self.n, self.batch_size, self.order).astype(np.uint32)
+
+
+def _padded_sum(features: NDArray, labels: NDArray, width: int, loss: str, l2: float, job: Job) -> Sum:
+    n, dimension = features.shape
+    more = GROUP + -n % GROUP
+    data = np.pad(features, ((0, more), (0, width - dimension))).astype(job.dtype)
+    lengths = np.sqrt((features**2).sum(axis=1)) * 1.001  # more than the roundings of a move
     # f <= growth |w|^2 + offset, so that a small |w| needs no look at f
     growth, offset = (features**2).sum() / n + l2, (labels**2).mean() + 2
-    limits = (job.dtype.type(job.threshold), job.dtype.type(max(job.threshold - offset, 0) / max(growth, 1e-300)))
-    shape = (len(job.batch_sizes), len(job.learning_rates))
-    values = np.empty((*shape, len(job.record_steps), len(stream)), job.dtype)
-    final = np.empty((*shape, len(stream), dimension), job.dtype)
-    diverged = np.empty((*shape, len(stream)), np.int64)
+    high = min(np.sqrt(max(job.threshold - offset, 0) / max(growth, 1e-300)) / 2, float(np.finfo(job.dtype).max) / 4)
+    targets, lengths = (np.pad(x, (0, more)).astype(job.dtype) for x in (labels, lengths))
+    return Sum(n, data, targets, lengths, loss == "logistic", job.dtype.type(l2), job.threshold, high)
 
-    def work(task: tuple[int, slice], tick: Callable[[float], None]) -> None:
-        which, rows = task
-        state = np.pad(job.start[rows], ((0, 0), (0, padding))).astype(job.dtype)
-        state = np.repeat(state[:, None], shape[1], axis=1)  # (r, L, padded d)
-        parts = np.empty((len(state), shape[1], len(job.record_steps)), job.dtype), np.full(state.shape[:2], -1)
-        batch_size, total = int(job.batch_sizes[which]), int(job.record_steps[-1])
-        for first, last, indices in _index_chunks(job, rows, n, batch_size, order, state.size):
-            record = np.searchsorted(job.record_steps, first, side="left" if first == 0 else "right")
-            _advance(data, targets, loss == "logistic", ridge, indices, batch_size, first, last,
-                     job.learning_rates.astype(job.dtype), factors_of(factors, first, last, job.dtype),
-                     job.record_steps, record, limits, state, *parts)
-            tick((last - first) / max(total, 1) / len(tasks))
-        values[which][..., rows] = parts[0].transpose(1, 2, 0)
-        final[which][:, rows] = state[..., :dimension].swapaxes(0, 1)
-        diverged[which][:, rows] = parts[1].T
 
-    tasks = [(which, slice(first, first + _REPLICAS_AT_ONCE)) for which in range(shape[0])
-             for first in range(0, len(stream), _REPLICAS_AT_ONCE)]
-    share(work, tasks, threads, progress)
-    return Paths(values, final, diverged)
+def _paths(job: Job, parts: Sequence[_Part], dimension: int, made: int) -> Paths:
+    """The parts side by side, with the first `made` records."""
+    each = len(parts) // len(job.batch_sizes)
+    sizes = [parts[first:first + each] for first in range(0, len(parts), each)]
+    values = [np.concatenate([part.values[..., :made] for part in some]).transpose(1, 2, 0) for some in sizes]
+    final = [np.concatenate([part.state[..., :dimension] for part in some]).swapaxes(0, 1) for some in sizes]
+    diverged = [np.concatenate([part.diverged for part in some]).T for some in sizes]
+    return Paths(np.stack(values), np.stack(final), np.stack(diverged))
 
 
 def _check_data(X: ArrayLike, y: ArrayLike, loss: str, l2: float) -> tuple[NDArray, NDArray]:
@@ -104,97 +155,3 @@ def _check_data(X: ArrayLike, y: ArrayLike, loss: str, l2: float) -> tuple[NDArr
     return features, labels
 
 
-def _index_chunks(job: Job, rows: slice, n: int, batch_size: int, order: str, width: int):
-    """Yield (first step, step after the last, indices (r, blocks, length)) of calls of moderate work."""
-    stream, total = job.stream.select(rows), int(job.record_steps[-1])
-    length, lasting = block_length(n, batch_size, order), steps_per_block(n, batch_size, order)
-    at_once = max(1, int(_WORK_OF_A_CALL / (length * width)))
-    for block in range(0, -(-total // lasting) or 1, at_once):
-        last = min((block + at_once) * lasting, total)
-        yield block * lasting, last, index_blocks(stream, np.arange(block, block + at_once), n, batch_size, order)
-
-
-@njit(**SCREENED)
-def _dot(data, sample, state, r, cell):
-    total = 0 * state[r, cell, 0]
-    for i in range(state.shape[2]):
-        total += data[sample, i] * state[r, cell, i]
-    return total
-
-
-@njit(**OPTIONS)
-def _slope(margin, target, logistic):
-    """Derivative of a sample's loss by <x, w>."""
-    if logistic:
-        return -target / (1 + np.exp(target * margin))
-    return margin - target
-
-
-@njit(**SCREENED)
-def _move(data, sample, slope, keep, state, r, cell):
-    """w <- keep w - slope x; returns |w|^2."""
-    size = 0 * slope
-    for i in range(state.shape[2]):
-        value = keep * state[r, cell, i] - slope * data[sample, i]
-        state[r, cell, i] = value
-        size += value * value
-    return size
-
-
-@njit(**OPTIONS)
-def _objective(data, targets, logistic, ridge, state, r, cell):
-    """f(w), summed in double precision."""
-    total, size = 0.0, 0.0
-    for sample in range(len(data)):
-        margin = np.float64(_dot(data, sample, state, r, cell))
-        if logistic:
-            signed = -margin * targets[sample]
-            total += max(signed, 0.0) + math.log1p(math.exp(-abs(signed)))
-        else:
-            total += (margin - targets[sample])**2 / 2
-    for i in range(state.shape[2]):
-        size += np.float64(state[r, cell, i])**2
-    return total / len(data) + 0.5 * ridge * size
-
-
-@njit(**OPTIONS)
-def _step(data, targets, logistic, ridge, indices, r, block, first, last, rate, slopes, state, cell):
-    """One step on the samples indices[r, block, first:last]; returns |w|^2."""
-    pace = rate / slopes.dtype.type(last - first)
-    for b in range(first, last):
-        sample = indices[r, block, b]
-        slopes[b - first] = pace * _slope(_dot(data, sample, state, r, cell), targets[sample], logistic)
-    keep, size = 1 - rate * ridge, 0 * rate
-    for b in range(first, last):
-        size = _move(data, indices[r, block, b], slopes[b - first], keep, state, r, cell)
-        keep = 0 * rate + 1
-    return size
-
-
-@njit(**OPTIONS)
-def _advance(data, targets, logistic, ridge, indices, batch_size, first, last, rates, factors, record_steps, record,
-             limits, state, values, diverged):
-    length, lasting = indices.shape[2], -(-indices.shape[2] // batch_size)
-    slopes = np.empty(batch_size, state.dtype)
-    threshold, harmless = limits
-    for r in range(len(state)):
-        k = record
-        for step in range(first - (first == 0), last):
-            recording = k < len(record_steps) and record_steps[k] == step + 1
-            block, begin = (step - first) // lasting, (step - first) % lasting * batch_size
-            for cell in range(len(rates)):
-                if diverged[r, cell] < 0:
-                    size = 0 * harmless
-                    if step >= 0:
-                        size = _step(data, targets, logistic, ridge, indices, r, block, begin,
-                                     min(begin + batch_size, length), rates[cell] * factors[step - first], slopes,
-                                     state, cell)
-                    if recording or not size <= harmless:
-                        f = _objective(data, targets, logistic, ridge, state, r, cell)
-                        if not f <= threshold:
-                            diverged[r, cell] = step + 1
-                        if recording:
-                            values[r, cell, k] = f
-                if recording and diverged[r, cell] >= 0:
-                    values[r, cell, k] = np.inf
-            k += recording

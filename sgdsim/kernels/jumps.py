@@ -13,7 +13,7 @@ from numba import njit
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from sgdsim.kernels.additive import check_kind, check_modes, keep, momentum_weights, objective_of, set_aside
-from sgdsim.kernels.driver import Block, Paths, Schedule, factors_of, integrate, make_job
+from sgdsim.kernels.driver import Block, Paths, Run, Schedule, factors_of, integrate, make_job
 from sgdsim.kernels.normals import LANES, OPTIONS, SEPARATE, fill_normals
 from sgdsim.random_streams import Stream
 
@@ -54,10 +54,11 @@ def quadratic_jumps(eigenvalues: ArrayLike, noise_scale: ArrayLike, start: Array
     coefficients = np.stack(tables)  # (K, numbers of a jump, C, d)
 
     def advance(block: Block, first: int, last: int) -> None:
-        _advance(block.key0, block.key1, first, last, modes.astype(job.dtype), coefficients, job.record_steps, job.limit,
-                 block.state, block.velocity, block.values, block.diverged, block.last)
+        _advance(block.key0, block.key1, first, last, modes.astype(job.dtype), coefficients, job.record_steps,
+                 job.limit, block.state, block.velocity, block.values, block.diverged, block.last)
 
-    return integrate(job, advance, modes, len(job.record_steps), threads, progress, momentum=kind != "sgd")
+    jumps = np.arange(1, len(job.record_steps) + 1)
+    return integrate([Run(job, advance)], modes, jumps, threads, progress, momentum=kind != "sgd")
 
 
 def _constant_factor(schedule: Schedule | ArrayLike | None, first: int, last: int) -> float:

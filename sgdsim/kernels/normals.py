@@ -34,6 +34,7 @@ class SeparateArrays(Compiler):
 
 
 SEPARATE: Any = {**OPTIONS, "pipeline_class": SeparateArrays}
+INSIDE: Any = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}  # what only compiled code calls is ready sooner
 SCREENED: Any = {**SEPARATE, "fastmath": {"contract", "reassoc"}}  # only for sums that no trajectory depends on
 
 _u32, _i32, _f32 = np.uint32, np.int32, np.float32
@@ -50,14 +51,14 @@ _S0, _S1, _S2 = _f32(-0.16666655), _f32(0.008332178), _f32(-0.00019517298)
 _C0, _C1, _C2 = _f32(0.041666646), _f32(-0.0013887368), _f32(2.443845e-05)
 
 
-@njit(**OPTIONS)
+@njit(**OPTIONS, **INSIDE)
 def _round(x0, x1, rotation):
     x0 = _u32(x0 + x1)
     x1 = _u32(_u32(x1 << _u32(rotation)) | _u32(x1 >> _u32(32 - rotation)))
     return x0, _u32(x1 ^ x0)
 
 
-@njit(**OPTIONS)
+@njit(**OPTIONS, **INSIDE)
 def _four_rounds(x0, x1, first, second, third, fourth):
     x0, x1 = _round(x0, x1, first)
     x0, x1 = _round(x0, x1, second)
@@ -75,7 +76,7 @@ def threefry(key0, key1, count0, count1):
     return _round(_u32(x0 + key0), _u32(x1 + key1 + _u32(3)), 17)
 
 
-@njit(**OPTIONS)
+@njit(**OPTIONS, **INSIDE)
 def _log_of_uniform(word):
     """ln((word + 1/2) / 2^32) to single precision, also where the uniform is within rounding of 1."""
     number = np.float32(_f32(word) + _f32(0.5))

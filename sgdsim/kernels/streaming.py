@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, DTypeLike
 from sgdsim.kernels.additive import check_modes
 from sgdsim.kernels.compressed import compressed
 from sgdsim.kernels.direct import direct, direct_batch
-from sgdsim.kernels.driver import Block, Job, Paths, Schedule, factors_of, integrate, make_job
+from sgdsim.kernels.driver import Block, Job, Paths, Run, Schedule, factors_of, integrate, make_job
 from sgdsim.kernels.normals import LANES
 from sgdsim.kernels.streaming_passes import TILE
 from sgdsim.random_streams import Stream
@@ -71,9 +71,7 @@ def streaming_least_squares(eigenvalues: ArrayLike, noise_sd: float, start: Arra
     curvature = np.pad(modes, padding).astype(job.dtype)
     job = replace(job, start=np.pad(job.start * root, ((0, 0), padding)))
 
-    def run(part: Job, samples: int, step_kernel: Callable, before: float = 0.0, share: float = 1.0) -> Paths:
-        report = None if progress is None else lambda done: progress(before + share * done)
-
+    def run_of(part: Job, samples: int, step_kernel: Callable) -> Run:
         def advance(block: Block, first: int, last: int) -> None:
             step_kernel(block.key0, block.key1, first, last, dimension, curvature, job.dtype.type(noise_sd),
                         part.rates / part.batches.astype(job.dtype), part.batches,
@@ -81,16 +79,14 @@ def streaming_least_squares(eigenvalues: ArrayLike, noise_sd: float, start: Arra
                         np.searchsorted(job.record_steps, first), job.limit, block.state, block.velocity,
                         block.values, block.diverged, block.last)
 
-        return integrate(part, advance, np.ones(len(curvature)), int(job.record_steps[-1]), threads, report,
-                         samples=samples)
+        return Run(part, advance, samples)
 
     if method == "compressed":
-        paths = run(job, 1, compressed)
-    else:  # batch sizes in turn: they share no work
-        shares = job.batch_sizes / job.batch_sizes.sum()
-        parts = [run(replace(job, batch_sizes=np.array([b])), int(b), direct if b == 1 else direct_batch, before, share)
-                 for b, before, share in zip(job.batch_sizes, np.cumsum(shares) - shares, shares)]
-        paths = Paths(*(np.concatenate(arrays) for arrays in zip(*parts)))
+        runs = [run_of(job, 1, compressed)]
+    else:  # batch sizes share no work
+        runs = [run_of(replace(job, batch_sizes=np.array([b])), int(b), direct if b == 1 else direct_batch)
+                for b in job.batch_sizes]
+    paths = integrate(runs, np.ones(len(curvature)), job.record_steps, threads, progress)
     back = np.where(root > 0, root, 1).astype(job.dtype)
     final = np.where(root > 0, paths.final[..., :dimension] / back, points.astype(job.dtype))
     return paths._replace(final=final)

@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sgdsim.methods.stages import Stage, check_stages
+from sgdsim.methods.stages import Stage, as_integer, check_stages
 from sgdsim.moments import LeastSquaresLaw, least_squares_second_moment, least_squares_tail_risk, risk_path
 from sgdsim.moments._series import geometric_sums, powers
+from sgdsim.problems._arrays import point
 
 __all__ = ["doubling", "fixed_batch", "gradient_descent_depth", "model_averaging", "staged_risk"]
 
@@ -35,13 +36,7 @@ def _averaging(law: LeastSquaresLaw, budget: int, batch_size: int) -> Stage:
 
 
 def _batch(law: LeastSquaresLaw, batch_size: int | None) -> int:
-    return int(law.critical_batch_size) if batch_size is None else _positive("batch_size", batch_size)
-
-
-def _positive(name: str, value: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-        raise ValueError(f"{name}={value!r} must be an integer of at least 1")
-    return int(value)
+    return int(law.critical_batch_size) if batch_size is None else as_integer("batch_size", batch_size)
 
 
 def fixed_batch(law: LeastSquaresLaw, budget: int, batch_size: int | None = None) -> tuple[Stage, ...]:
@@ -86,7 +81,7 @@ def model_averaging(
     >>> depth(model_averaging(LeastSquaresLaw.gaussian(np.linspace(1, 0.05, 20), 1.0), 2**20, machines=64))
     1260
     """
-    share = budget // _positive("machines", machines)
+    share = budget // as_integer("machines", machines)
     return (replace(_averaging(law, share, _batch(law, batch_size)), machines=machines),)
 
 
@@ -114,7 +109,7 @@ def doubling(
     1365
     """
     b, spent, stages = _batch(law, batch_size), 0, []
-    _positive("stage_steps", stage_steps)
+    as_integer("stage_steps", stage_steps)
     while 2 * (spent + b * stage_steps) <= budget:
         stages.append(Stage(b, stage_steps, law.max_learning_rate(b) / 2))
         spent, b = spent + b * stage_steps, 2 * b
@@ -145,42 +140,30 @@ def staged_risk(law: LeastSquaresLaw, stages: Sequence[Stage], start: ArrayLike)
     3.67
     """
     check_stages(stages)
-    w = np.asarray(start, float)
-    if w.shape != law.minimizer.shape or not np.isfinite(w).all():
-        raise ValueError(f"start={start!r} must be a finite point of shape {law.minimizer.shape}")
-    error = w - law.minimizer
-    if law.kurtosis is None:
-        return np.array(_risks_stepped(law, stages, w, np.outer(error, error)))
+    error = point("start", start, len(law.minimizer)) - law.minimizer
+    if law.kurtosis is None:  # with the minimiser at the origin small errors keep their digits
+        centred = replace(law, minimizer=np.zeros_like(error))
+        return np.array(_risks_stepped(centred, stages, error, np.outer(error, error)))
     lam, vectors = law.spectrum
     m, risks = (error @ vectors) ** 2, []
-    noise = np.einsum("ai,ab,bi->i", vectors, law.noise_covariance, vectors)
+    noise = np.maximum(np.einsum("ai,ab,bi->i", vectors, law.noise_covariance, vectors), 0.0)  # rounding
     for stage in stages:
-        same: dict[str, Any] = {
-            "batch_size": stage.batch_size,
-            "second_moment0": m,
-            "noise_covariance": noise,
-            "kurtosis": law.kurtosis,
-        }
+        what = lam, 0.0, stage.learning_rate, [stage.steps]
+        how: dict[str, Any] = {"batch_size": stage.batch_size, "second_moment0": m}
+        how |= {"noise_covariance": noise, "kurtosis": law.kurtosis}
         if stage.burn_in is None:
-            m = least_squares_second_moment(lam, 0.0, stage.learning_rate, [stage.steps], **same)[0]
+            m = least_squares_second_moment(*what, **how)[0]
             risks.append(lam @ m / 2)
         else:
-            risks += least_squares_tail_risk(
-                lam,
-                0.0,
-                stage.learning_rate,
-                [stage.steps],
-                burn_in=stage.burn_in,
-                machines=stage.machines,
-                **same,
-            ).tolist()
+            tail = least_squares_tail_risk(*what, burn_in=stage.burn_in, machines=stage.machines, **how)
+            risks.append(tail[0])
         if not np.isfinite(risks[-1]):
             return np.array(risks + [np.inf] * (len(stages) - len(risks)))
     return np.array(risks)
 
 
 def _risks_stepped(law: LeastSquaresLaw, stages: Sequence[Stage], mean: Array, moment: Array) -> list[float]:
-    """The same for any law, step by step; mean is that of the point, moment that of its error."""
+    """The same for any law with minimiser 0, step by step, from the first two moments of the point."""
     lam, vectors = law.spectrum
     risks: list[float] = []
     for stage in stages:
@@ -203,7 +186,7 @@ def _risks_stepped(law: LeastSquaresLaw, stages: Sequence[Stage], mean: Array, m
             risks.append(path.tail[-1] / stage.machines + (1 - 1 / stage.machines) * shared)
         if not np.isfinite(risks[-1]):
             return risks + [np.inf] * (len(stages) - len(risks))
-        mean, moment = path.mean + law.minimizer, path.second_moment
+        mean, moment = path.mean, path.second_moment
     return risks
 
 
@@ -220,11 +203,9 @@ def gradient_descent_depth(law: LeastSquaresLaw, start: ArrayLike, risk: float) 
     >>> gradient_descent_depth(LeastSquaresLaw.gaussian([1.0, 0.5]), [0.0, 2.0], risk=0.02)
     3
     """
-    error = np.asarray(start, float) - law.minimizer
-    if error.shape != law.minimizer.shape or not (np.isfinite(risk) and risk > 0):
-        raise ValueError(
-            f"risk={risk} must be positive and start={start!r} a point of shape {law.minimizer.shape}"
-        )
+    if not (np.isfinite(risk) and risk > 0):
+        raise ValueError(f"risk={risk} must be finite and positive")
+    error = point("start", start, len(law.minimizer)) - law.minimizer
     lam, vectors = law.spectrum
     weight = lam * (error @ vectors) ** 2 / 2
     above = lambda t: powers(lam / lam[-1], np.array(t)) ** 2 @ weight > risk

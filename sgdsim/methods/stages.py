@@ -13,12 +13,20 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from sgdsim.random_streams import Stream
 from sgdsim.rules import SGD, Averaged
 from sgdsim.simulation import simulate
 
 __all__ = ["Stage", "StagedRun", "depth", "run_stages", "samples"]
 
 Array = NDArray[np.floating]
+
+
+def as_integer(name: str, value: Any, least: int = 1) -> int:
+    """An integer that is large enough."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+        raise ValueError(f"{name}={value!r} must be an integer of at least {least}")
+    return int(value)
 
 
 @dataclass(frozen=True)
@@ -52,14 +60,12 @@ class Stage:
     machines: int = 1
 
     def __post_init__(self) -> None:
-        for name, least in (("batch_size", 1), ("steps", 1), ("machines", 1)):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-                raise ValueError(f"{name}={value!r} must be an integer of at least {least}")
-        if not (np.isfinite(self.learning_rate) and self.learning_rate > 0):
-            raise ValueError(f"learning_rate={self.learning_rate} must be finite and positive")
-        if self.burn_in is not None and not 0 <= self.burn_in < self.steps:
-            raise ValueError(f"burn_in={self.burn_in} must be at least 0 and below steps={self.steps}")
+        for name in ("batch_size", "steps", "machines"):
+            as_integer(name, getattr(self, name))
+        if np.ndim(self.learning_rate) or not (np.isfinite(self.learning_rate) and self.learning_rate > 0):
+            raise ValueError(f"learning_rate={self.learning_rate} must be one number, finite and positive")
+        if self.burn_in is not None and as_integer("burn_in", self.burn_in, 0) >= self.steps:
+            raise ValueError(f"burn_in={self.burn_in} must be below steps={self.steps}")
         if self.machines > 1 and self.burn_in is None:
             raise ValueError(f"machines={self.machines} need a burn_in: only averages are averaged")
 
@@ -120,7 +126,7 @@ def check_stages(stages: Sequence[Stage]) -> None:
 
 
 def run_stages(
-    problem: Any, stages: Sequence[Stage], *, seed: int | np.random.SeedSequence, replicas: int = 1,
+    problem: Any, stages: Sequence[Stage], *, seed: int | np.random.SeedSequence, replicas: int | ArrayLike = 1,
     w0: ArrayLike | None = None, **options: Any,
 ) -> StagedRun:  # fmt: skip
     """Run a plan on any problem that `simulate` takes with a batch size.
@@ -131,12 +137,12 @@ def run_stages(
     stages : sequence of Stage
     seed : int or numpy.random.SeedSequence
         Each stage and each machine draws samples of its own from it.
-    replicas : int
-        R.
+    replicas : int or array of int
+        R, or the ids of the replicas to run; a replica does not depend on the others.
     w0 : array_like, shape (d,) or (R, d), optional
-        As in `simulate`.
+        As in `simulate`; the machines of a replica start together.
     options
-        Passed on to `simulate`, for instance `dtype` or `order`.
+        Passed on to `simulate`, for instance `dtype` or `order`; epochs begin anew with each stage.
 
     Returns
     -------
@@ -156,37 +162,43 @@ def run_stages(
     ([20, 40, 70], [20, 60, 180], (3, 5))
     """
     check_stages(stages)
+    ids = Stream(seed, "start", replicas).ids  # refuses bad seeds and replicas
     root = seed if isinstance(seed, np.random.SeedSequence) else np.random.SeedSequence(seed)
-    w: Any = w0
-    values, lost = [], np.zeros(replicas, bool)
-    for i, stage in enumerate(stages):
-        rule: Any = SGD(stage.learning_rate)
-        if stage.burn_in is not None:
-            rule = Averaged(rule, start=stage.burn_in + 1)
-        # a replica's machines stand side by side and share its start
-        child = np.random.SeedSequence(root.entropy, spawn_key=(*root.spawn_key, i))
-        start = w if w is None or np.ndim(w) == 1 else np.repeat(w, stage.machines, axis=0)
-        run = simulate(
-            problem,
-            rule,
-            steps=stage.steps,
-            seed=child,
-            w0=start,
-            batch_size=stage.batch_size,
-            replicas=replicas * stage.machines,
-            record=np.array([stage.steps]),
-            **options,
-        )
-        lost |= (run.diverged.reshape(replicas, -1) >= 0).any(axis=1)
-        w = run.final.reshape(replicas, stage.machines, -1).mean(axis=1)
-        w = np.where(
-            lost[:, None], problem.minimizer, w
-        )  # some finite point to go on from; its values are not used
+    seeds = [np.random.SeedSequence(root.entropy, spawn_key=(*root.spawn_key, i), pool_size=root.pool_size)
+             for i in range(len(stages))]  # fmt: skip
+    w: Any = Stream(seeds[0], "start", ids).normals(0, problem.dimension) if w0 is None else w0
+    values, lost = [], np.zeros(len(ids), bool)
+    for stage, child in zip(stages, seeds, strict=True):
+        w, failed = _run_stage(problem, stage, child, ids, w, options)
+        lost |= failed
+        w = np.where(lost[:, None], 0.0, w)  # some finite point to go on from; its values are not used
         values.append(np.where(lost, np.inf, problem.value(w)))
-    final = np.where(lost[:, None], np.nan, w)
     return StagedRun(
         np.cumsum([stage.steps for stage in stages]),
         np.cumsum([stage.samples for stage in stages]),
         np.array(values),
-        final,
+        np.where(lost[:, None], np.nan, w),
     )
+
+
+def _run_stage(
+    problem: Any, stage: Stage, seed: np.random.SeedSequence, ids: NDArray, w: Any, options: dict[str, Any]
+) -> tuple[NDArray, NDArray]:
+    """Points (R, d) that a stage hands on, and which replicas diverged."""
+    rule: Any = SGD(stage.learning_rate)
+    if stage.burn_in is not None:
+        rule = Averaged(rule, start=stage.burn_in + 1)
+    machines = stage.machines  # those of a replica stand side by side
+    run = simulate(
+        problem,
+        rule,
+        steps=stage.steps,
+        seed=seed,
+        w0=w if np.ndim(w) == 1 else np.repeat(w, machines, axis=0),
+        batch_size=stage.batch_size,
+        replicas=(ids[:, None] * machines + np.arange(machines)).ravel(),
+        record=np.array([stage.steps]),
+        **options,
+    )
+    ends = run.final.reshape(len(ids), machines, -1).mean(axis=1)
+    return ends, np.any(run.diverged.reshape(len(ids), machines) >= 0, axis=1)

@@ -117,7 +117,8 @@ def averaged_moments(
         spread = stationary_covariance(hessian, noise_covariance, learning_rate, batch_size=batch_size)
     else:
         start = sgd_moments(
-            hessian, noise_covariance, learning_rate, [burn_in], batch_size=batch_size, mean0=mean0, covariance0=covariance0
+            hessian, noise_covariance, learning_rate, [burn_in],
+            batch_size=batch_size, mean0=mean0, covariance0=covariance0,
         )  # fmt: skip
         mean, spread = start.mean[0], start.covariance[0]
     sums = geometric_sums(learning_rate * curvature, times[:, None])  # what w_b contributes to the sum
@@ -139,8 +140,8 @@ def least_squares_effective_noise(
 ) -> Array:
     """Stationary variance of one sample's gradient noise in streaming least squares, shape (d,).
 
-    The diagonal of (2k - 1)HSH + k tr(HS)H + sigma^2 H in the eigenbasis, k the kurtosis (1: Gaussian): with it in place of the additive noise,
-    `average_variance` and `averaged_limit` hold for multiplicative noise too.
+    The diagonal of (2k - 1)HSH + k tr(HS)H + sigma^2 H in the eigenbasis, k the kurtosis (1: Gaussian): with it in
+    place of the additive noise, `average_variance` and `averaged_limit` hold for multiplicative noise too.
 
     Parameters
     ----------

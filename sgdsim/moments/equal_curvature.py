@@ -123,6 +123,8 @@ def equal_curvature_moment(
     count, whole, inside = _as_count(n), as_steps(epochs, "epochs"), as_steps(position, "position")
     if (inside >= count).any():
         raise ValueError(f"position={position} must be below n={n}")
+    if (count * (whole + 1.0) >= 2.0**62).any():
+        raise ValueError(f"n={n} with epochs={epochs}: allowed are fewer than 2^62 steps")
     x, count, whole, inside = np.broadcast_arrays(eta * a, count, whole, inside)
     steps = count * whole + inside
     with np.errstate(over="ignore", invalid="ignore"):

@@ -123,8 +123,9 @@ def risk_path(
     moment = np.outer(error, error)
     if second_moment0 is not None:
         given = as_covariance(second_moment0, "second_moment0", len(error))
-        if np.linalg.eigvalsh(given - moment)[0] < -1e-8 * np.trace(given):
-            raise ValueError(f"second_moment0={second_moment0} is about the minimiser; allowed: at least {moment}, by `start`")
+        least = np.linalg.eigvalsh(given - moment)[0]
+        if least < -1e-8 * np.trace(given):
+            raise ValueError(f"second_moment0 leaves `start` the variance {least:g}; allowed: E ee', about the minimiser")
         moment = given
     kind = _Dense if law.kurtosis is None else _Gaussian
     state = kind(law, eta, share, cross_term, error, moment)

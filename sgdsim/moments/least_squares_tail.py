@@ -62,7 +62,7 @@ def least_squares_tail_risk(
     Derived. With r = 1 - eta lambda_i the covariance of two iterates is E e_t e_s' = (I - eta H)^(t - s) E e_s e_s',
     s <= t, and the second moments are sums of powers of the modes' factors rho_k, so that the risk holds sums
     of products of powers of r and rho_k (`_power_sums`). Mixing P machines leaves 1/P of it, and of the risk of
-    the mean error 1 - 1/P.
+    the mean error 1 - 1/P. Costs d^3 once and d^2 a recorded time, and memory for some 20 d^2 numbers.
 
     Examples
     --------
@@ -90,8 +90,8 @@ def least_squares_tail_risk(
     blocks = [counts[i : i + rows] for i in range(0, len(counts), rows)]
     variance_like = np.concatenate([_one_run(lam, start, noise, eta, batch, k, first, n) for n in blocks])
     with np.errstate(over="ignore", invalid="ignore"):
-        sums = geometric_sums(eta * lam, counts[:, None]) * powers(eta * lam, first + 1)
-        of_mean = (sums**2 * start) @ lam / (2 * counts.astype(float) ** 2)
+        sums = geometric_sums(eta * lam, counts[:, None]) * (powers(eta * lam, first + 1) * np.sqrt(start))
+        of_mean = sums**2 @ lam / (2 * counts.astype(float) ** 2)
         risk = variance_like / mixed + (1 - 1 / mixed) * of_mean
     return np.where(risk <= 1e200, risk, np.inf)
 

@@ -46,13 +46,14 @@ _CRITICAL = {
 critical_batch_size = Claim(
     "critical-batch-size",
     title="Critical batch size: half of the linear speed-up, then saturation",
-    statement=r"""At half the maximal learning rate the bias of SGD with batches of $B$ falls by $1-1/\kappa_B$ in a
-step, $\kappa_B=\frac{R^2\rho_m+(B-1)\|H\|}{B\mu}$, and
+    statement=r"""At half the maximal learning rate (claim `tail-average-bound`, which defines $R^2$ and $\rho_m$) the
+bound on the bias of SGD with batches of $B$ falls by the factor $1-1/\kappa_B$ in a step, where
+$\kappa_B=\frac{R^2\rho_m+(B-1)\|H\|}{B\mu}$, and
 $$\frac{\kappa_1}{\kappa_B}=\frac{B}{1+(B-1)\|H\|/(R^2\rho_m)}:$$
 at $B_{\mathrm{thresh}}=1+\frac{R^2\rho_m}{\|H\|}$ exactly half of linear, and never more than
-$\frac{R^2\rho_m}{\|H\|}$. The exact recursion follows it: with Gaussian features, $\lambda_i=1/i$, $d=100$
-($R^2=7.19$, $B_{\mathrm{thresh}}=8.19$) the leading mode needs (rounded) $4977,2831,1759,1223,955,754,704,688$ steps
-for a factor $10^6$ in the risk at $B=1,2,4,8,16,64,256,4096$.""",
+$\frac{R^2\rho_m}{\|H\|}$. The exact recursion is faster, but has the same ratio within 2 %: with Gaussian features,
+$\lambda_i=1/i$, $d=100$ ($R^2=7.19$, $B_{\mathrm{thresh}}=8.19$) its slowest mode needs (rounded)
+$4977,2831,1759,1223,955,754,704,688$ steps for a factor $10^6$ in the risk at $B=1,2,4,8,16,64,256,4096$.""",
     source="Jain et al. (2018): threshold from memory (that there is a problem-dependent one was looked up); steps "
     "computed here",
     reconstructed=True,

@@ -31,7 +31,8 @@ final_iterate_risk = Claim(
 maximal learning rate), $R^2=\tr H+2\|H\|$. Without label noise the risk after $t$ steps is at most
 $\kappa_B(1-\eta\mu)^t$ times that at the start (the paper's form), with $\kappa_B=\frac{R^2+(B-1)\|H\|}{B\mu}$; on
 all problems tried a constant $2$ does in place of $\kappa_B$, and no smaller one: it is approached when one slow
-direction feeds many fast ones. With label noise the floor $\frac{\sigma^2}2\frac q{1-q}$ lies between $\frac14$ and
+direction feeds many fast ones. With label noise the floor $\frac{\sigma^2}2\frac q{1-q}$ ($q$ of claim
+`mean-square-stability`) lies between $\frac14$ and
 $\frac12$ of $\frac\eta B\sigma^2\tr H$, because $\frac{\eta\tr H}{2B}\le q\le\frac{\tr H}{2\tr H+(B+1)\|H\|}$; the
 upper end is attained exactly when $H\propto I$.""",
     source="Form of the bound: Jain et al. (2018), from memory; both constants and the two-sided bound on $q$ derived "

@@ -82,7 +82,7 @@ def _sampled_losses(n: int, d: int, learning_rate: float, steps: tuple[int, ...]
 def exact_path(claimed: dict[str, Any]) -> Evidence:
     problem, eta = _problem(8, 3, 131), 0.8
     exact = risk_path(claimed["law"](problem), eta, 40, start=np.full(3, 2.0), batch_size=2).final
-    found = _sampled_losses(8, 3, eta, (1, 5, 40), 60_000, 137)
+    found = _sampled_losses(8, 3, eta, (1, 5, 40), 64_000, 137)
     return Evidence.contrast(
         *[Evidence.equal(found[i], float(exact[t]), 0.04, seed=137, note=f"step {t}") for i, t in enumerate((1, 5, 40))]
     )

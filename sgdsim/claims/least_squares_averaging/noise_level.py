@@ -60,9 +60,10 @@ learning_rate_must_see_the_noise = Claim(
     title="With a misspecified model the largest safe learning rate depends on the noise",
     statement=r"""With probability $\frac1{10}$ let $x=e_1$ with residual $\pm1$, otherwise
 $x\sim N(0,\mathrm{diag}(1,\frac1{d-1},\dots,\frac1{d-1}))$ without residual. Then $R^2=3.7$ in every dimension
-$d\ge3$, but $\rho_m=d$: all noise sits in one direction. The risk of a long tail average over the minimax risk is
-$2.53,6.42,21.97$ for $d=5,20,80$ at $\eta=1/R^2$, which is stable and sees only the features, and $1.17,1.14,1.14$ at
-$\eta=1/(R^2\rho_m)$. Where $\Sigma\propto H$ the level is $\rho_m=1$ and the two are the same.""",
+$d\ge3$, but $\rho_m=d$ (claim `tail-average-bound` defines both): all noise sits in one direction. At $B=1$ the risk
+of a long tail average over the minimax risk of the averaged samples is $2.53,6.42,21.97$ for $d=5,20,80$ at
+$\eta=1/R^2$, which is stable and sees only the features, and $1.17,1.14,1.14$ at $\eta=1/(R^2\rho_m)$. Where
+$\Sigma\propto H$ the level is $\rho_m=1$ and the two are the same.""",
     source="The statement is in the abstract of Jain et al. (2018), looked up; this example is constructed and "
     "computed here",
     reconstructed=True,

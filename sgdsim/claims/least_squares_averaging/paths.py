@@ -36,7 +36,7 @@ every_path_converges = Claim(
     "every-path-converges",
     title="Beyond the divergent learning rate every path still converges",
     statement=r"""One feature $x\sim N(0,1)$, no label noise, batches of $B$: each step multiplies $w$ by
-$1-\eta\chi^2_B/B$. From $\eta=\frac{2B}{B+2}$ on $\E w_t^2$ grows without bound, by the factor $(1-\eta)^2+2\eta^2/B$
+$1-\eta\chi^2_B/B$. Above $\eta=\frac{2B}{B+2}$ $\E w_t^2$ grows without bound, by the factor $(1-\eta)^2+2\eta^2/B$
 in a step. Yet every path converges to the minimiser at an exponential rate as long as $\E\log|1-\eta\chi^2_B/B|<0$,
 up to $\eta=2.421,2.685,2.493,2.069$ for $B=1,2,8,64$ ($B=1$: claim `almost-sure-stability`). In that window the mean
 over any number of simulated paths tends to zero, so a simulation "refutes" the theorem that it illustrates: at

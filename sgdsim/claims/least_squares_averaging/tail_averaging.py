@@ -1,6 +1,6 @@
 """Tail averaging on Gaussian features: the exact risk of the averaged iterate, and the price of a constant step.
 
-Conventions: K = N - s iterates s+1, ..., N are averaged; L is the risk with its 1/2, so that the minimax risk of n
+Conventions: K = N - s iterates s+1, ..., N are averaged; f is the risk with its 1/2, so that the minimax risk of n
 samples is sigma^2 d / (2n).
 """
 
@@ -49,9 +49,9 @@ tail_average_risk = Claim(
     "tail-average-risk",
     title="The risk of a tail average is exact, and averaging too early loses",
     statement=r"""Two iterates $t\ge t'$ of least squares with fresh samples have
-$\E e_te_{t'}^\top=(I-\eta H)^{t-t'}\,\E e_{t'}e_{t'}^\top$, so the mean $\bar w$ of the iterates $s+1,\dots,N$ has,
-with $K=N-s$, $r_i=1-\eta\lambda_i$ and $s_i(t)$ the second moments,
-$$\E L(\bar w)-L_*=\frac1{2K^2}\sum_i\lambda_i\sum_{j=0}^{K-1}s_i(s+1+j)\Big[1+2\frac{r_i-r_i^{K-j}}{1-r_i}\Big].$$
+$\E e_te_{t'}^\top=(I-\eta H)^{t-t'}\,\E e_{t'}e_{t'}^\top$, $e_t=w_t-w_*$. So the mean $\bar w$ of the iterates
+$s+1,\dots,N$ has, with $K=N-s$, $r_i=1-\eta\lambda_i$ and $m_i(t)$ the mean square of $e_t$ along eigenvector $i$,
+$$\E f(\bar w)-f_*=\frac1{2K^2}\sum_i\lambda_i\sum_{j=0}^{K-1}m_i(s+1+j)\Big[1+2\frac{r_i-r_i^{K-j}}{1-r_i}\Big].$$
 With eigenvalues $(1,\frac12,\frac15,\frac1{20})$, $\sigma=0.3$, $w_0-w_*=(1,-1,2,\frac12)$, $N=60$, $s=20$: at
 $\eta=0.2$, $B=2$ the average ($0.02522$) is worse than the final iterate ($0.01100$), because the bias of the slow
 directions is not forgotten; at $\eta=0.8$, $B=8$ it is eight times better ($0.00089$ against $0.00719$).""",
@@ -146,9 +146,10 @@ inflation_below_two = Claim(
     "inflation-below-two",
     title="At half the maximal learning rate a long tail average costs less than twice the minimax risk",
     statement=r"""Gaussian features, $\eta=\frac B{R^2+(B-1)\|H\|}$, any spectrum: $B(N-s)$ times the risk of a long
-tail average exceeds the minimax $\frac{\sigma^2d}2$ by the factor
-$1+(1+\frac1d)\frac q{1-q}\le1+\frac{d+1}{d+B+1}<2$, with equality exactly when $H\propto I$, where
-$q=\frac d{B+2d+1}$. For $d=10$: $1.917$ at $B=1$, $1.458$ at $B=13$.""",
+tail average of the iterates $s+1,\dots,N$ is the minimax $\frac{\sigma^2d}2$ times
+$1+(1+\frac1d)\frac q{1-q}\le1+\frac{d+1}{d+B+1}<2$ ($q$ of claim `mean-square-stability`), with equality exactly when
+$H\propto I$, where $q=\frac d{B+2d+1}$. For $d=10$: $1.917$ at $B=1$, $1.458$ at $B=13$. The $s$ iterates left out
+are not counted: averaging the second half costs a factor two more.""",
     source="Inflation: claim `averaging-inflation`; the bound over all spectra is derived here. The theorem of Jain et "
     "al. (2018) guarantees a factor four (from memory)",
     reconstructed=True,

@@ -51,9 +51,9 @@ no_noise_no_floor = Claim(
     "no-noise-no-floor",
     title="Without noise at the minimiser every order converges",
     statement=r"""The floors are proportional to $\sigma_*^2=\frac1n\sum_i\norm{\nabla f_i(w_*)}^2$, exactly so for
-linear systems. Where it vanishes (interpolation) all four orders converge linearly to $w_*$ at a constant rate, per
-epoch by the factor $e^{-2\eta n\mu}$ when $\eta$ is small; at large rates their factors differ, their limit does
-not. Shuffling has nothing to win there but a constant.""",
+linear systems. Where it vanishes (interpolation) all four orders converge linearly to $w_*$ at a constant learning
+rate. For small $\eta$ an epoch multiplies $\norm{w-w_*}^2$ by $e^{-2\eta n\mu}$ in every order; at large ones the
+factors differ, the limit does not. Shuffling has no floor to lower there.""",
     source="Follows from the bounds of Mishchenko, Khaled and Richtarik (2020), which are linear in "
     "$\\sigma_*^2$; the rate for small steps is derived here.",
     reconstructed=True,

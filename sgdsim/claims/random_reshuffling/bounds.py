@@ -27,9 +27,9 @@ shuffling_variance_range = Claim(
     title="Shuffling variance: between two multiples of the step",
     statement=r"""Follow one epoch from the minimiser with frozen gradients:
 $w_*^i=w_*-\eta\sum_{j<i}\nabla f_{\pi_j}(w_*)$ for a random permutation $\pi$ of $0,\dots,n-1$. The shuffling
-variance is $\sigma^2_{\mathrm{Sh}}=\max_{1\le i<n}\frac1\eta\E D_{f_{\pi_i}}(w_*^i,w_*)$, with the Bregman divergence
+variance is $\sigma_{\rm Shuffle}^2=\max_{1\le i<n}\frac1\eta\E D_{f_{\pi_i}}(w_*^i,w_*)$, with the Bregman divergence
 $D_f(u,v)=f(u)-f(v)-\langle\nabla f(v),u-v\rangle$. If every $f_i$ is $\mu$-strongly convex and $L$-smooth, then
-$$\frac{\eta\mu n}8\,\sigma_*^2\le\sigma^2_{\mathrm{Sh}}\le\frac{\eta
+$$\frac{\eta\mu n}8\,\sigma_*^2\le\sigma_{\rm Shuffle}^2\le\frac{\eta
 Ln}4\,\sigma_*^2,\qquad\sigma_*^2=\frac1n\sum_i\norm{\nabla f_i(w_*)}^2.$$
 Unlike $\sigma_*^2$, the noise of sampling with replacement, it vanishes with the step. The upper end is attained by
 $n=2$ terms of equal curvature; for many terms of equal curvature the lower end is approached.""",
@@ -112,9 +112,10 @@ shuffling_variance_is_the_noise = Claim(
     title="Strongly convex terms: the shuffling variance takes the place of the gradient noise",
     statement=r"""Let every $f_i$ be $\mu$-strongly convex and $L$-smooth. For random reshuffling and for shuffle once
 with $\eta\le1/L$, after $T$ epochs
-$$\E\norm{w_{nT}-w_*}^2\le(1-\eta\mu)^{nT}\norm{w_0-w_*}^2+\frac{2\eta\,\sigma^2_{\mathrm{Sh}}}\mu.$$ It is the bound
-of SGD with replacement, with $\sigma^2_{\mathrm{Sh}}$ in place of $\sigma_*^2$ and steps twice as long allowed:
-another kind of variance. As $\sigma^2_{\mathrm{Sh}}=O(\eta)$, the step $\eta=\frac{2\ell}{\mu nT}$ leaves at most
+$$\E\norm{w_{nT}-w_*}^2\le(1-\eta\mu)^{nT}\norm{w_0-w_*}^2+\frac{2\eta\,\sigma_{\rm Shuffle}^2}\mu.$$ It is the bound
+of SGD with replacement, with $\sigma_{\rm Shuffle}^2$ in place of $\sigma_*^2$ and steps twice as long allowed:
+another kind of variance. As $\sigma_{\rm Shuffle}^2=O(\eta)$, the step $\eta=\frac{2\ell}{\mu nT}$, once it is at most
+$1/L$, leaves at most
 $e^{-2\ell}\norm{w_0-w_*}^2+2\ell^2\frac{L}{\mu}\frac{\sigma_*^2}{\mu^2nT^2}$: a rate $1/(nT^2)$ where replacement has
 $1/(nT)$.""",
     source=(

@@ -178,11 +178,8 @@ def combinations_of_draws(claimed: dict[str, Any]) -> Evidence:
         b = [*free, -sum(free)]
         orders = list(itertools.permutations(b))
         left.append(sympy.expand(sum(sum(p * q for p, q in zip(o, c, strict=True)) ** 2 for o in orders) / len(orders)))
-        right.append(
-            sympy.expand(
-                claimed["combination"](sum(p**2 for p in b) / n, sympy.Integer(n), sum(q**2 for q in c), sum(c))
-            )
-        )
+        squares, count = [sum(p**2 for p in x) for x in (b, c)], sympy.Integer(n)
+        right.append(sympy.expand(claimed["combination"](squares[0] / count, count, squares[1], sum(c))))
     return Evidence.identity(left, right)
 
 
@@ -225,6 +222,23 @@ def enumerated_six(claimed: dict[str, Any]) -> Evidence:
         arms += [
             Evidence.equal(exact[t], claimed[order](0.3, 1.0, 1.0, 6, t, 0.25), 1e-12, note=f"{order}, T = {t}")
             for t in (1, 4)
+        ]
+    return Evidence.contrast(*arms)
+
+
+@reshuffling_with_equal_curvature.check("simulation", title="all 24 orders of four terms in the plane, by direction")
+def enumerated_directions(claimed: dict[str, Any]) -> Evidence:
+    eigenvalues, axes = np.array([0.3, 1.0]), np.array([[0.8, -0.6], [0.6, 0.8]])
+    b, start, arms = np.random.default_rng(SEED).normal(size=(4, 2)), np.array([0.5, -1.0]), []
+    problem = QuadraticSum([axes * eigenvalues @ axes.T] * 4, b - b.mean(axis=0))
+    variances, squares = np.mean((problem.b @ axes) ** 2, axis=0), (start @ axes) ** 2
+    for order in ("reshuffle", "shuffle once"):
+        found = epoch_moments(problem, order.replace(" ", "_"), 0.3, 3, start=start)
+        # the moments of both directions have the squared distance as sum, and weighted by curvature twice the excess
+        exact = np.linalg.solve(np.stack([np.ones(2), eigenvalues]), [found.squared_distance[-1], 2 * found.value[-1]])
+        arms += [
+            Evidence.equal(x, claimed[order](0.3, a, s, 4, 3, d), 1e-12, note=f"{order}, curvature {a}")
+            for x, a, s, d in zip(exact, eigenvalues, variances, squares, strict=True)
         ]
     return Evidence.contrast(*arms)
 

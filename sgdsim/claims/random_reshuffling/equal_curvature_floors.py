@@ -46,9 +46,9 @@ linear_squared_and_cubed_floors = Claim(
 $$\frac{\eta}{2a}\sigma_*^2\ \text{(with replacement)},\qquad\frac{\eta^2(n+1)}{12}\sigma_*^2\ \text{(shuffled
 once)},\qquad \frac{\eta^3a\,n(n+1)}{24}\sigma_*^2\ \text{(reshuffled)};$$
 at any step the second is $\frac{1+\rho^n}{1-\rho^n}$ times the third. The shuffling variance is exactly
-$\frac{\eta a}{2(n-1)}\lfloor\frac n2\rfloor\lceil\frac n2\rceil\,\sigma_*^2$, so that for many terms the noise term
-of the bound for strongly convex terms is 3 times the floor of shuffle once and $\frac6{\eta an}$ times that of random
-reshuffling.""",
+$\frac{\eta a}{2(n-1)}\lfloor\frac n2\rfloor\lceil\frac n2\rceil\,\sigma_*^2$, so that for many terms and small
+$\eta an$ the noise term of the bound for strongly convex terms is 3 times the floor of shuffle once and
+$\frac6{\eta an}$ times that of random reshuffling.""",
     source="Derived here; the setting is that of Mishchenko, Khaled and Richtarik (2020).",
     caveat=(
         "The cubed floor belongs to equal curvature: where curvatures differ, reshuffling has a mean offset "

@@ -63,7 +63,8 @@ def offset_over_rate() -> float:
 
 _BENT: dict[str, Any] = {
     "equal": {"reshuffle": (3.0, 0.06), "shuffle_once": (2.0, 0.06), "replacement": (1.0, 0.06)},
-    "unequal": {"reshuffle": (2.0, 0.3), "shuffle_once": (2.0, 0.1), "replacement": (1.0, 0.1)},
+    "unequal": {"reshuffle": (2.17, 0.1), "shuffle_once": (2.0, 0.1), "replacement": (1.0, 0.1)},
+    "local": (2.26, 2.17, 2.10),
     "offset": offset_over_rate,
 }
 
@@ -75,16 +76,18 @@ $\eta$ for random reshuffling, one permutation for all epochs, and sampling with
 $f_i'(w)=h(w)w\mp1$ with $h=4$ below the minimiser and $1$ above ($n=20$). Then random reshuffling has a mean offset
 at epoch ends that is proportional to the rate, $\E w\to c\,\eta$ with $c\approx0.99$: the root of the epoch's drift
 averaged over the path that the permutation draws inside the epoch. Its mean square bends from the cube towards
-$c^2\eta^2$: local exponents 2.26, 2.17, 2.10 over rates from 0.02 down to 0.0025. Shuffling once stays at the
+$c^2\eta^2$: exponent 2.17 over rates from 0.02 down to 0.0025, locally 2.26, 2.17, 2.10. Shuffling once stays at the
 square, a constant factor behind, sampling with replacement at the first power.""",
     source="Lower bounds after $T$ epochs at constant rate: $1/(nT)^2+1/(nT^3)$ for reshuffling and $1/(nT^2)$ "
     "for shuffling once, tight for quadratics on the line, Safran and Shamir (2020, abstract); $1/(nT^2)$ "
     "for reshuffling outside quadratics, Rajput, Gupta and Papailiopoulos (2020, formula from memory). "
-    "This example with its offset: derived and measured here.",
+    "This example with its offset: derived and measured here; the bands of the local exponents were settled after a "
+    "look.",
     reconstructed=True,
     claimed=_BENT,
     mutants={
-        "the cube survives": _BENT | {"unequal": _BENT["unequal"] | {"reshuffle": (3.0, 0.3)}},
+        "the cube survives": _BENT
+        | {"unequal": _BENT["unequal"] | {"reshuffle": (3.0, 0.1)}, "local": (3.0, 3.0, 3.0)},
         "a square even with equal curvature": _BENT | {"equal": _BENT["equal"] | {"reshuffle": (2.0, 0.06)}},
         "shuffling once cubed": _BENT | {"equal": _BENT["equal"] | {"shuffle_once": (3.0, 0.06)}},
         "no offset": _BENT | {"offset": lambda: 0.0},
@@ -104,12 +107,11 @@ def exponents_with_one_curvature_and_two(claimed: dict[str, Any]) -> Evidence:
 @unequal_curvature_bends_the_floor.check("simulation", title="reshuffling: local exponents, mean offset")
 def bend_and_offset(claimed: dict[str, Any]) -> Evidence:
     w, squares = _ends("reshuffle", 4.0)
-    local = [_slope(squares[k:k + 2], RATES[k:k + 2]) for k in (0, 2)]
-    limit, band = claimed["unequal"]["reshuffle"][0], 0.2
     offsets = [mean_estimate(x / rate) for x, rate in zip(w, RATES, strict=True)]
     return Evidence.contrast(
-        Evidence.at_least(local[0], limit + 0.15, seed=SEED, note="local exponent at rates 0.02, 0.01"),
-        Evidence.slope(local[1], limit, band, seed=SEED, note="at rates 0.005, 0.0025"),
+        *[Evidence.slope(_slope(squares[k:k + 2], RATES[k:k + 2]), exponent, 0.03, seed=SEED,
+                         note=f"local exponent at rates {RATES[k]:g}, {RATES[k + 1]:g}")
+          for k, exponent in enumerate(claimed["local"])],
         *[Evidence.equal(x, claimed["offset"](), 0.1, note=f"mean offset over rate {rate:g}")
           for x, rate in zip(offsets, RATES, strict=True)])
 
@@ -133,7 +135,7 @@ _INSIDE = {"reshuffle": inside_reshuffle, "shuffle_once": inside_shuffle_once}
 
 error_inside_an_epoch = Claim(
     "error-inside-an-epoch",
-    title="Random reshuffling is good at epoch ends, and only there",
+    title="The cubed floor of random reshuffling is there at epoch ends only",
     statement=r"""Equal curvature $a$, small $\eta an$, after many epochs. With $k$ samples of the epoch used,
 $0<k<n$, random reshuffling has
 $$\E(w-w_*)^2\approx\eta^2\sigma_*^2\,\frac{k(n-k)}{n-1},$$

@@ -37,8 +37,8 @@ orders_on_logistic_regression = Claim(
     statement=r"""Logistic regression with $\ell_2=L/\sqrt n$, batches, the authors' decaying schedule, 100 epochs,
 mean of $\norm{w-w_*}^2$ at the end. Random reshuffling ends with less than a tenth of that of sampling with
 replacement, on planted data ($n=2048$, $d=30$, $B=32$), on 1792 digits (odd or even) and on 560 tumours. Shuffling
-once lies between 1 and 10 times reshuffling on the planted data, between 1 and 20 times on the real. There a fixed
-order, as the data came or sorted by label, ends with more than 1.5 times that of shuffling once.""",
+once lies between 1 and 10 times reshuffling on the planted data, between 1 and 20 times on the real data. On the real
+data a fixed order, as the data came or sorted by label, ends with more than 1.5 times that of shuffling once.""",
     source="Mishchenko, Khaled and Richtarik (2020), whose figure on w8a shows a factor of about 100 (read off); "
     "schedule from their code. Data and factors: measured here; the bands on real data were settled after "
     "a look.",
@@ -86,12 +86,12 @@ _VARIANCE = {"lower": shuffling_variance_lower, "upper": shuffling_variance_uppe
 
 variance_of_an_order = Claim(
     "variance-of-an-order",
-    title="The variance at the minimiser belongs to the order, and can be measured before training",
+    title="The variance at the minimiser belongs to the order, and can be measured without running it",
     statement=r"""The shuffling variance $\max_i\frac1\eta\E D_{f_{\pi_i}}(w_*^i,w_*)$ of batches lies between
 $\frac{\eta\mu m}8\sigma_*^2$ and $\frac{\eta Lm}4\sigma_*^2$ ($m$ batches of gradient variance $\sigma_*^2$) and is
 linear in $\eta$. The same quantity along one order tells orders apart: on the digits every one of 200 random orders
 is more than 10 times below the order sorted by digit, and the order sorted by label is above all of them too. With
-planted logistic labels, sorting by label is no worse than a random order.""",
+planted logistic labels, sorting by label is like a random order (largest divergences equal within 40 %).""",
     source="Mishchenko, Khaled and Richtarik (2020): upper bound as their follow-up on proximal reshuffling "
     "restates it, lower bound from memory; the histogram over orders is their experiment on w8a. Data and "
     "factors: measured here.",
@@ -141,10 +141,10 @@ def bounds_on_planted_data(claimed: dict[str, Any]) -> Evidence:
 @lru_cache
 def _sorting() -> Estimate:
     ratios = []
-    for seed in range(12):
+    for seed in range(26):
         setting = planted(seed)
         by_label = np.argsort(setting.y, kind="stable")[None]
-        ratios.append(_along(setting, 0.1, by_label).max() / np.median(_along(setting, 0.1, 40).max(axis=1)))
+        ratios.append(_along(setting, 0.1, by_label).max() / np.median(_along(setting, 0.1, 20).max(axis=1)))
     return mean_estimate(ratios)
 
 

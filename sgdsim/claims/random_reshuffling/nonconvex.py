@@ -114,9 +114,9 @@ smallest_gradient_without_convexity = Claim(
     title="Without convexity random reshuffling still finds a small gradient",
     statement=r"""Let every $f_i$ be $L$-smooth with $\frac1n\sum_i\norm{\nabla f_i-\nabla f}^2\le2A(f-f_*)+C^2$.
 Random reshuffling with $\eta\le\min\{\frac1{2Ln},(AL^2n^2T)^{-1/3}\}$ has
-$$\min_{t<T}\E\norm{\nabla f(w_t)}^2\le\frac{12\,(f(w_0)-f_*)}{\eta nT}+2\eta^2L^2n\,C^2 .$$
-On 60 random sums of $\frac12\log(1+(w-a_i)^2)$ ($L=1$, $A=0$), for every start and every $T\le512$, the truth stays
-below a tenth of the bound.""",
+$$\min_{t<T}\E\norm{\nabla f(w_{nt})}^2\le\frac{12\,(f(w_0)-f_*)}{\eta nT}+2\eta^2L^2n\,C^2 .$$
+On 60 random sums of $\frac12\log(1+(w-a_i)^2)$ ($L=1$, $A=0$), from 80 starts near and between the centres $a_i$ and
+for every $T\le512$, the truth stays below a tenth of the bound.""",
     source="Mishchenko, Khaled and Richtarik (2020), Theorem 4 there; number and constants from memory. The "
     "exact computation and the factor ten are ours.",
     reconstructed=True,
@@ -146,13 +146,13 @@ def enumerated_orders(claimed: dict[str, Any]) -> Evidence:
                              Evidence.at_most(worst, claimed["loose"], seed=SEED, note="the same, against a tenth"))
 
 
-@smallest_gradient_without_convexity.check("simulation", title="sampled orders from w = 3, five centres, 8 epochs")
+@smallest_gradient_without_convexity.check("simulation", title="sampled orders from w = 1, five centres, 4 epochs")
 def sampled_orders(claimed: dict[str, Any]) -> Evidence:
-    problem, rate, epochs = LogSum([-0.2, -0.1, 0.0, 0.1, 0.3]), 0.1, 8
-    run = simulate(problem, SGD(rate), steps=problem.n * epochs, replicas=200, seed=SEED, w0=[3.0], order="reshuffle",
+    problem, rate, epochs = LogSum([-0.2, -0.1, 0.0, 0.1, 0.3]), 0.1, 4
+    run = simulate(problem, SGD(rate), steps=problem.n * epochs, replicas=200, seed=SEED, w0=[1.0], order="reshuffle",
                    record=np.arange(epochs + 1) * problem.n, keep_points=True)
     squares = problem.gradient(np.asarray(run.points))[:-1, :, 0] ** 2
-    gap = float(problem.value(np.array([3.0])) - problem.value(problem.minimizer))
+    gap = float(problem.value(np.array([1.0])) - problem.value(problem.minimizer))
     bound = claimed["bound"](rate, 1.0, problem.n, epochs, gap, problem.gradient_variance)
     least = squares[np.argmin(squares.mean(axis=1))]
     return Evidence.at_most(mean_estimate(least), bound, seed=SEED, note="smallest mean of the squared gradient")

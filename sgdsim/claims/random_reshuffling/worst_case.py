@@ -42,15 +42,15 @@ _EPOCH: dict[str, Any] = {
 
 one_epoch_worst_case = Claim(
     "one-epoch-worst-case",
-    title="One epoch in the exact worst case: the bounds hold, and shuffling is never worse",
+    title="One epoch in the exact worst case: the bounds hold, and shuffling is not worse where solved",
     statement=r"""Let all $f_i$ be $L$-smooth, $\norm{w_0-w_*}\le1$,
 $\frac1n\sum_i\norm{\nabla f_i(w_*)}^2\le\sigma_*^2$ and $\rho=1-\eta\mu$. Over all such functions the worst mean
 squared distance after one reshuffled epoch is at most $\rho^n+\frac{2\eta\sigma_{\rm Shuffle}^2}\mu(1-\rho^n)$ with
 $\sigma_{\rm Shuffle}^2\le\frac{\eta Ln}4\sigma_*^2$ when every $f_i$ is $\mu$-strongly convex and $\eta\le\frac1L$;
 it is at most $1-\frac{\eta\mu n}2+\frac{\eta^2Ln\sigma_*^2}\mu$ when only $f$ is and $\eta\le\frac1{\sqrt2Ln}$; a
 fixed order stays below $\rho^n+\frac{\eta^2Ln^2\sigma_*^2}\mu$. With $\sigma_*=0$ and $\eta\le\frac2{\mu+L}$ the
-worst case is exactly $\rho^{2n}$. For $n=2$ sampling with replacement has a worst case that is never smaller, and
-more than nine times larger at $\eta=\frac1{\sqrt2Ln}$ and $\sigma_*=10$.""",
+worst case is exactly $\rho^{2n}$. For $n=2$, in the six cases solved, sampling with replacement has
+a worst case that is not smaller, and more than nine times larger at $\eta=\frac1{\sqrt2Ln}$ and $\sigma_*=10$.""",
     source="Bounds of Mishchenko, Khaled and Richtarik (2020), Theorems 1, 2 and 5 (numbers from memory), for one "
     "epoch; the first is derived here, with the geometric sum of its proof kept finite. Exact worst cases are ours.",
     caveat="Solved for two and three functions, $\\mu=0.1$, $L=1$; where only $f$ is strongly convex, one of the "
