@@ -24,7 +24,7 @@ from sgdsim.problems import (
     Quadratic,
     StreamingLeastSquares,
 )
-from sgdsim.problems._arrays import Stored, apply_symmetric, semidefinite
+from sgdsim.problems._arrays import Stored, apply_symmetric, semidefinite, whole
 from sgdsim.random_streams import Stream
 from sgdsim.sampling import block_length, index_blocks, steps_per_block
 
@@ -44,11 +44,6 @@ class Oracle(Protocol):
     def unbiased(self) -> bool: ...
     def noise_covariance(self) -> Array: ...
     def start(self, seed: int | np.random.SeedSequence, replicas: int | ArrayLike) -> Sampler: ...
-
-
-def _check_batch_size(batch_size: int) -> None:
-    if isinstance(batch_size, bool) or not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
-        raise ValueError(f"batch_size={batch_size!r} must be an integer of at least 1")
 
 
 @dataclass(frozen=True)
@@ -106,7 +101,7 @@ class AdditiveNoise:
     unbiased = True
 
     def __post_init__(self) -> None:
-        _check_batch_size(self.batch_size)
+        whole("batch_size", self.batch_size)
         c = semidefinite("covariance", self.covariance)
         if len(c) != self.problem.dimension:
             raise ValueError(f"covariance has shape {c.shape}; the problem has dimension {self.problem.dimension}")
@@ -153,7 +148,7 @@ class Streaming:
     unbiased = True
 
     def __post_init__(self) -> None:
-        _check_batch_size(self.batch_size)
+        whole("batch_size", self.batch_size)
 
     def noise_covariance(self) -> Array:
         """Covariance (d, d) of a step's gradient at the minimiser."""
@@ -200,7 +195,7 @@ class FiniteSum:
     order: str = "replacement"
 
     def __post_init__(self) -> None:
-        _check_batch_size(self.batch_size)
+        whole("batch_size", self.batch_size)
         block_length(self.problem.n, self.batch_size, self.order)
 
     @property

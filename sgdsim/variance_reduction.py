@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from sgdsim.oracles import Sampler
 from sgdsim.problems import FiniteSumProblem
+from sgdsim.problems._arrays import whole
 from sgdsim.random_streams import Stream
 from sgdsim.sampling import batch_indices
 
@@ -83,10 +84,9 @@ class SVRG(_VarianceReduced):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _check_positive("batch_size", self.batch_size)
+        whole("batch_size", self.batch_size)
         inner = -(-2 * self.problem.n // self.batch_size) if self.inner_steps is None else self.inner_steps
-        _check_positive("inner_steps", inner)
-        object.__setattr__(self, "inner_steps", int(inner))
+        object.__setattr__(self, "inner_steps", whole("inner_steps", inner))
 
     @property
     def gradients_per_step(self) -> float:
@@ -115,7 +115,7 @@ class SAGA(_VarianceReduced):
 
     With the remembered gradients $\\alpha_i$ and a uniform index i the gradient is
     $\\nabla f_i(w)-\\alpha_i+\\frac1n\\sum_j\\alpha_j$; afterwards $\\alpha_i=\\nabla f_i(w)$. The memory is filled
-    at the start: n numbers of each coordinate, for every replica and learning rate.
+    at the start: a table of n d numbers for each replica and learning rate, and nothing else as large is held.
 
     Parameters
     ----------
@@ -169,13 +169,10 @@ class SAGA(_VarianceReduced):
         return sample
 
 
-def _check_positive(name: str, value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-        raise ValueError(f"{name}={value!r} must be an integer of at least 1")
-
-
 def _all_gradients(problem: FiniteSumProblem, w: Array) -> Array:
     """Gradients (..., R, n, d) of every sample at points (..., R, d)."""
     replicas, d = w.shape[-2:]
-    indices = np.tile(np.arange(problem.n), replicas)[:, None]
-    return problem.batch_gradient(np.repeat(w, problem.n, axis=-2), indices).reshape(*w.shape[:-1], problem.n, d).copy()
+    table = np.empty((*w.shape[:-1], problem.n, d))
+    for i in range(problem.n):  # all at once would take the points, too, n times and so several tables of memory
+        table[..., i, :] = problem.batch_gradient(w, np.full((replicas, 1), i))
+    return table

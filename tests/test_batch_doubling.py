@@ -194,6 +194,8 @@ def test_depth_of_gradient_descent_is_the_first_step_below(target):
         (lambda: run_stages(SMALL, PLAN, seed=None), "seed is None"),
         (lambda: fixed_batch(LAW, 20), "budget=20 .* too few for two steps of batch_size=13"),
         (lambda: fixed_batch(LAW, 20, 0), "batch_size=0"),
+        (lambda: doubling(LAW, 26, 1), "budget=26 leaves 13 .* batch_size=26"),
+        (lambda: model_averaging(LAW, 100, 5), "budget=100 leaves 20 "),
         (lambda: doubling(LAW, 1000, 0), "stage_steps=0"),
         (lambda: model_averaging(LAW, 1000, 0), "machines=0"),
         (lambda: gradient_descent_depth(LAW, START, 0.0), "risk=0.0"),

@@ -343,7 +343,11 @@ def test_divergence_is_infinite_from_where_it_happens():
     [
         (lambda: LeastSquaresLaw.gaussian([[1.0, 2.0], [2.0, 1.0]]), "covariance has the eigenvalue"),
         (lambda: LeastSquaresLaw.gaussian([1.0], kurtosis=0.9), "kurtosis=0.9"),
-        (lambda: LeastSquaresLaw.gaussian([1.0], minimizer=[1.0, 2.0]), "minimizer="),
+        (lambda: LeastSquaresLaw.gaussian([1.0], minimizer=[1.0, 2.0]), r"minimizer has shape \(2,\)"),
+        (
+            lambda: LeastSquaresLaw.gaussian([1.0, 0.0], noise_covariance=[1.0, 0.5]),
+            "noise_covariance has the variance 0.5 where",
+        ),
         (lambda: LeastSquaresLaw.tensor([1.0, 1.0], np.ones((2, 2)), [1.0, 1.0]), "fourth_moment has shape"),
         (
             lambda: LeastSquaresLaw.tensor([1.0, 1.0], np.arange(16.0).reshape((2,) * 4), [1.0, 1.0]),

@@ -138,6 +138,22 @@ def test_floors_keep_their_digits(n, x):
             assert float(equal_curvature_floor(order, 1.0, 3.0, n, x)) == pytest.approx(exact, rel=2e-12), order
 
 
+@pytest.mark.parametrize(("n", "position"), [(2, 1), (7, 2), (10**4, 1), (10**4, 9_999), (10**6, 3 * 10**5)])
+@pytest.mark.parametrize("x", [1e-13, 4e-10, 1e-6, 1e-3, 0.3, 0.999, 1.5])
+@pytest.mark.parametrize("epochs", [1, 10**4, 10**12])
+def test_inside_an_epoch_digits_are_kept(n, position, x, epochs):
+    """Shuffle once, by the weight that each sample has at that time: sums of powers in 120 digits."""
+    with mpmath.workdps(120):
+        rho, left = 1 - mpmath.mpf(x), n - position
+        total = lambda base, terms: (1 - base**terms) / (1 - base)
+        before = rho**position * total(rho**n, epochs)  # times rho^(n-1-i), and rho^(position-1-i) where i < position
+        squares = before**2 * total(rho**2, n) + (1 + 2 * before * rho**left) * total(rho**2, position)
+        mean = (before * total(rho, n) + total(rho, position)) / n
+        exact = float(mpmath.mpf(x) ** 2 * (squares - n * mean**2) * n / (n - 1))
+    got = equal_curvature_moment("shuffle_once", 1.0, 1.0, n, x, epochs, 0.0, position=position)
+    assert got == pytest.approx(exact, rel=1e-12)
+
+
 def test_a_long_run_reaches_the_floor_and_a_short_one_does_not_lose_digits():
     for order in FLOORS:
         late = equal_curvature_moment(order, 0.5, 2.0, [10, 10**6], 1e-3, 10**9, 1.0)
@@ -237,6 +253,7 @@ BIG, SMALL = varied(8, 1, seed=1), varied(3, 2, seed=1)
     ("make", "words"),
     [
         (lambda: all_orders(8), "n=8 is too many"),
+        (lambda: all_orders(0), "n=0 must be an integer of at least 1"),
         (lambda: epoch_moments(BIG, "reshuffle", 0.1, 1, start=[0.0]), "n=8 is too many"),
         (lambda: epoch_moments(SMALL, "sorted", 0.1, 1, start=[0.0, 0.0]), "order='sorted'"),
         (lambda: epoch_moments(SMALL, "reshuffle", 0.1, 1, start=[0.0]), r"start=\[0.0\]"),
@@ -261,7 +278,10 @@ BIG, SMALL = varied(8, 1, seed=1), varied(3, 2, seed=1)
         (lambda: shuffling_variance(BIG, 0.1), "n=8 is too many"),
         (lambda: shuffling_variance(BIG, 0.1, orders=10), "with a seed"),
         (lambda: shuffling_variance(SMALL, 0.1, batch_size=4), "batch_size=4"),
+        (lambda: shuffling_variance(SMALL, 0.1, batch_size=1.5), "batch_size=1.5"),
+        (lambda: shuffling_variance(SMALL, 0.1, orders=2.5, seed=1), "orders=2.5"),
         (lambda: shuffling_variance(SMALL, 0.1, orders=[[0, 0, 1]]), "must be permutations"),
+        (lambda: shuffling_variance(SMALL, 0.1, orders=[[0.0, 1.0, 2.0]]), "orders=.* permutations of the integers"),
     ],
 )
 def test_bad_input_is_named(make, words):

@@ -15,28 +15,29 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sgdsim.methods.stages import Stage, as_integer, check_stages
+from sgdsim.methods.stages import Stage, check_stages
 from sgdsim.moments import LeastSquaresLaw, least_squares_second_moment, least_squares_tail_risk, risk_path
 from sgdsim.moments._series import geometric_sums, powers
-from sgdsim.problems._arrays import point
+from sgdsim.problems._arrays import point, whole
 
 __all__ = ["doubling", "fixed_batch", "gradient_descent_depth", "model_averaging", "staged_risk"]
 
 Array = NDArray[np.floating]
 
 
-def _averaging(law: LeastSquaresLaw, budget: int, batch_size: int) -> Stage:
-    """One stage of `budget` samples with half of `max_learning_rate`, its second half averaged."""
-    steps = int(budget // batch_size)
+def _averaging(law: LeastSquaresLaw, budget: int, share: int, batch_size: int) -> Stage:
+    """One stage of `share` samples with half of `max_learning_rate`, its second half averaged."""
+    steps = int(share // batch_size)
     if steps < 2:
         raise ValueError(
-            f"budget={budget} samples a machine are too few for two steps of batch_size={batch_size}"
+            f"budget={budget} leaves {share} samples to average on a machine, "
+            f"too few for two steps of batch_size={batch_size}"
         )
     return Stage(batch_size, steps, law.max_learning_rate(batch_size) / 2, burn_in=steps // 2)
 
 
 def _batch(law: LeastSquaresLaw, batch_size: int | None) -> int:
-    return int(law.critical_batch_size) if batch_size is None else as_integer("batch_size", batch_size)
+    return int(law.critical_batch_size) if batch_size is None else whole("batch_size", batch_size)
 
 
 def fixed_batch(law: LeastSquaresLaw, budget: int, batch_size: int | None = None) -> tuple[Stage, ...]:
@@ -62,7 +63,7 @@ def fixed_batch(law: LeastSquaresLaw, budget: int, batch_size: int | None = None
     >>> depth(fixed_batch(LeastSquaresLaw.gaussian(np.linspace(1, 0.05, 20), 1.0), 2**20))
     80659
     """
-    return (_averaging(law, budget, _batch(law, batch_size)),)
+    return (_averaging(law, budget, budget, _batch(law, batch_size)),)
 
 
 def model_averaging(
@@ -81,8 +82,8 @@ def model_averaging(
     >>> depth(model_averaging(LeastSquaresLaw.gaussian(np.linspace(1, 0.05, 20), 1.0), 2**20, machines=64))
     1260
     """
-    share = budget // as_integer("machines", machines)
-    return (replace(_averaging(law, share, _batch(law, batch_size)), machines=machines),)
+    share = budget // whole("machines", machines)
+    return (replace(_averaging(law, budget, share, _batch(law, batch_size)), machines=machines),)
 
 
 def doubling(
@@ -109,11 +110,11 @@ def doubling(
     1365
     """
     b, spent, stages = _batch(law, batch_size), 0, []
-    as_integer("stage_steps", stage_steps)
+    whole("stage_steps", stage_steps)
     while 2 * (spent + b * stage_steps) <= budget:
         stages.append(Stage(b, stage_steps, law.max_learning_rate(b) / 2))
         spent, b = spent + b * stage_steps, 2 * b
-    return (*stages, _averaging(law, budget - spent, b))
+    return (*stages, _averaging(law, budget, budget - spent, b))
 
 
 def staged_risk(law: LeastSquaresLaw, stages: Sequence[Stage], start: ArrayLike) -> Array:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from sgdsim.problems._arrays import whole
 from sgdsim.random_streams import Stream
 from sgdsim.rules import SGD, Averaged
 from sgdsim.simulation import simulate
@@ -20,13 +21,6 @@ from sgdsim.simulation import simulate
 __all__ = ["Stage", "StagedRun", "depth", "run_stages", "samples"]
 
 Array = NDArray[np.floating]
-
-
-def as_integer(name: str, value: Any, least: int = 1) -> int:
-    """An integer that is large enough."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-        raise ValueError(f"{name}={value!r} must be an integer of at least {least}")
-    return int(value)
 
 
 @dataclass(frozen=True)
@@ -61,10 +55,10 @@ class Stage:
 
     def __post_init__(self) -> None:
         for name in ("batch_size", "steps", "machines"):
-            as_integer(name, getattr(self, name))
+            whole(name, getattr(self, name))
         if np.ndim(self.learning_rate) or not (np.isfinite(self.learning_rate) and self.learning_rate > 0):
             raise ValueError(f"learning_rate={self.learning_rate} must be one number, finite and positive")
-        if self.burn_in is not None and as_integer("burn_in", self.burn_in, 0) >= self.steps:
+        if self.burn_in is not None and whole("burn_in", self.burn_in, 0) >= self.steps:
             raise ValueError(f"burn_in={self.burn_in} must be below steps={self.steps}")
         if self.machines > 1 and self.burn_in is None:
             raise ValueError(f"machines={self.machines} need a burn_in: only averages are averaged")

@@ -13,12 +13,14 @@ from typing import Any, TypeAlias
 import numpy as np
 from scipy.sparse.linalg import LinearOperator
 
+from sgdsim.moments._inputs import as_covariance
+
 __all__ = [
     "Atoms",
     "GaussianScales",
     "Part",
     "Tensors",
-    "as_minimizer",
+    "as_noise",
     "as_symmetric_tensor",
     "scaled_operator",
 ]
@@ -99,12 +101,15 @@ def scaled_operator(
     return LinearOperator((r * r, r * r), matvec=apply, dtype=float)
 
 
-def as_minimizer(point: Any, d: int) -> Array:
-    """A finite point (d,), the origin by default."""
-    w = np.zeros(d) if point is None else np.asarray(point, float)
-    if w.shape != (d,) or not np.isfinite(w).all():
-        raise ValueError(f"minimizer={point} must be a finite vector of shape ({d},)")
-    return w
+def as_noise(noise_covariance: Any, hessian: Array) -> Array:
+    """A covariance E e^2 xx' that goes with the Hessian E xx': zero where that is."""
+    noise = as_covariance(noise_covariance, "noise_covariance", len(hessian))
+    values, vectors = np.linalg.eigh(hessian)
+    flat = vectors[:, values <= 1e-12 * values[-1]]
+    outside = np.sum(flat * (noise @ flat))
+    if outside > 1e-9 * np.trace(noise):
+        raise ValueError(f"noise_covariance has the variance {outside:g} where the features have none; allowed is 0")
+    return noise
 
 
 def as_symmetric_tensor(tensor: Any, name: str, shape: tuple[int, ...]) -> Array:

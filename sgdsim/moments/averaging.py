@@ -80,7 +80,7 @@ def averaged_moments(
     steps : array_like of int, shape (K,)
         Numbers T >= 1 of averaged iterates.
     burn_in : int
-        Updates done before the first averaged iterate.
+        Updates b before the first averaged iterate, w_b (`least_squares_tail_risk` starts one later, at w_{b+1}).
     mean0, covariance0 : array_like, optional
         Moments of w_0 as in `sgd_moments`. Without mean0 the start is stationary.
 

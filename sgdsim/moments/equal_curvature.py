@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from sgdsim.moments._inputs import as_positive, as_steps
+from sgdsim.moments._power_sums import three_nodes
 from sgdsim.moments._series import geometric_sums, powers, saturate
 
 __all__ = ["equal_curvature_floor", "equal_curvature_moment", "reshuffling_ratio"]
@@ -190,9 +191,14 @@ def _spread(order: str, x: Array, n: Array, epochs: Array, position: Array) -> A
         ends = reshuffling_ratio(x, n) * geometric_sums(squares, n) * repeats**2
     # inside an epoch: k draws without replacement, split into their spread about their mean and the mean's own
     part, first = geometric_sums(squares, k), geometric_sums(x, k)
-    without = n / np.maximum(n - 1, 1)
-    inside = without * (part * reshuffling_ratio(x, k) * (k - 1) / k + first**2 * (n - k) / (n * k))
+    left, without = n - k, n / np.maximum(n - 1, 1)
+    about = part * reshuffling_ratio(x, k) * (k - 1) / k
+    inside = without * (about + first**2 * left / (n * k))
     if order == "shuffle_once":  # the draws of this epoch were those of all before
-        common = powers(x, n - k) * part - geometric_sums(x, n) * first / n
+        # rho^left part - first (sum of all n powers) / n: the k draws' spread about their mean, less what their mean
+        # weight falls short of that of the draws left, as sums of positive terms
+        short = powers(x, left) * three_nodes(x, np.zeros(()), k) / k
+        short = x * (short + three_nodes(x, x, left + 1) / np.maximum(left, 1))
+        common = powers(x, left) * about - first * left / n * short
         inside = inside + 2 * without * powers(x, k) * repeats * common
     return np.where(position == 0, ends, powers(x, 2 * k) * ends + inside)

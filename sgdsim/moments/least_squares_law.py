@@ -22,13 +22,14 @@ from sgdsim.moments._laws import (
     GaussianScales,
     Part,
     Tensors,
-    as_minimizer,
+    as_noise,
     as_symmetric_tensor,
     scaled_operator,
 )
 from sgdsim.moments.least_squares import as_kurtosis
 from sgdsim.moments.least_squares_limits import least_squares_max_learning_rate
 from sgdsim.problems import DiscreteLeastSquares, LeastSquares, StreamingLeastSquares
+from sgdsim.problems._arrays import point
 
 __all__ = ["LeastSquaresLaw"]
 
@@ -86,21 +87,21 @@ class LeastSquaresLaw:
         kurtosis : float
             E u^2 >= 1 of the scale u of mean 1; 1 for Gaussian features.
         noise_covariance : array_like, shape (d, d) or (d,), optional
-            Sigma itself, for a residual that depends on x.
+            Sigma itself, for a residual that depends on x; zero where H is.
         minimizer : array_like, shape (d,), optional
             Zero by default.
 
         Raises
         ------
         ValueError
-            When a shape does not fit, a matrix is indefinite or a number out of range.
+            When a shape does not fit, a matrix is indefinite, Sigma leaves the range of H or a number is out of range.
         """
         h = as_symmetric(covariance, "covariance")
         h, k = as_covariance(h, "covariance", len(h)), as_kurtosis(kurtosis)
         noise = as_number(noise_variance, "noise_variance", zero=True) * h
         if noise_covariance is not None:
-            noise = as_covariance(noise_covariance, "noise_covariance", len(h))
-        return LeastSquaresLaw(h, noise, as_minimizer(minimizer, len(h)), (GaussianScales(h, k),), k)
+            noise = as_noise(noise_covariance, h)
+        return LeastSquaresLaw(h, noise, point("minimizer", minimizer, len(h)), (GaussianScales(h, k),), k)
 
     @staticmethod
     def atoms(X: Any, probabilities: Any, target_mean: Any, target_variance: Any = 0.0) -> LeastSquaresLaw:
@@ -121,17 +122,17 @@ class LeastSquaresLaw:
         Raises
         ------
         ValueError
-            When a shape does not fit, a tensor is not symmetric or not finite, or a matrix indefinite.
+            When a shape does not fit, a tensor is not symmetric or not finite, a matrix indefinite, or the noise leaves
+            the range of the Hessian.
         """
         h = as_symmetric(hessian, "hessian")
         d = len(h)
         fourth = as_symmetric_tensor(fourth_moment, "fourth_moment", (d,) * 4)
         third_moment = np.zeros((d,) * 3) if third_moment is None else third_moment
         third = as_symmetric_tensor(third_moment, "third_moment", (d,) * 3)
-        noise = as_covariance(noise_covariance, "noise_covariance", d)
-        return LeastSquaresLaw(
-            as_covariance(h, "hessian", d), noise, as_minimizer(minimizer, d), (Tensors(fourth, third),)
-        )
+        h = as_covariance(h, "hessian", d)
+        noise = as_noise(noise_covariance, h)
+        return LeastSquaresLaw(h, noise, point("minimizer", minimizer, d), (Tensors(fourth, third),))
 
     @staticmethod
     def mixture(weights: Any, laws: Sequence[LeastSquaresLaw]) -> LeastSquaresLaw:
@@ -229,7 +230,11 @@ class LeastSquaresLaw:
         return float(1 + self.smoothness * self.misspecification / self.spectrum[0][-1])
 
     def max_learning_rate(self, batch_size: float = 1) -> float:
-        """2B / (R^2 rho_m + (B - 1) ||H||), twice the largest step of the theorems, which see the noise in rho_m."""
+        """2B / (R^2 rho_m + (B - 1) ||H||), twice the largest step of the theorems, which see the noise in rho_m.
+
+        "Max" is the paper's word for where its bounds end. The exact rate of divergence is `divergent_learning_rate`,
+        and it is that one which `least_squares_max_learning_rate` computes for Gaussian features.
+        """
         b = as_number(batch_size, "batch_size")
         return float(2 * b / (self.smoothness * self.misspecification + (b - 1) * self.spectrum[0][-1]))
 

@@ -42,7 +42,7 @@ def least_squares_tail_risk(
     steps : array_like of int, shape (K,)
         Numbers t of updates; the average is that of the iterates burn_in + 1, ..., t.
     burn_in : int
-        Updates whose results are left out.
+        Updates b whose results are left out, w_b with them (`averaged_moments` starts one earlier, at w_b).
     machines : int
         P independent runs of t updates each from a common start; their averages are averaged once at the end
         (parameter mixing).

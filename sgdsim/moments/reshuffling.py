@@ -22,13 +22,13 @@ __all__ = [
 
 @formula
 def without_replacement_factor(n, k):
-    """Variance of the mean of k of n numbers drawn without replacement, over their population variance."""
+    """Variance of the mean of k of n numbers drawn without replacement, over their population variance; n >= 2."""
     return (n - k) / (k * (n - 1))
 
 
 @formula
 def epoch_variance(learning_rate, curvature, noise_variance, n):
-    """Variance that one random permutation adds in an epoch, over learning_rate^2."""
+    """Variance that one random permutation adds in an epoch, over learning_rate^2; n >= 2."""
     rho = 1 - learning_rate * curvature
     first, second = (1 - rho**n) / (1 - rho), (1 - rho ** (2 * n)) / (1 - rho**2)
     return n / (n - 1) * noise_variance * (second - first**2 / n)
@@ -68,5 +68,5 @@ def shuffle_once_floor_leading(learning_rate, noise_variance, n):
 
 @formula
 def equal_curvature_shuffling_variance(learning_rate, curvature, noise_variance, n):
-    """Shuffling variance of the sum, exactly; floor(n/2) ceil(n/2) is (n^2 - (n mod 2)) / 4."""
+    """Shuffling variance of the sum, exactly; floor(n/2) ceil(n/2) is (n^2 - (n mod 2)) / 4; n >= 2."""
     return learning_rate * curvature * noise_variance * (n**2 - n % 2) / (8 * (n - 1))

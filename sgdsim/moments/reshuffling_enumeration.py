@@ -14,6 +14,7 @@ import numpy as np
 
 from sgdsim.moments._inputs import as_number, as_steps
 from sgdsim.problems import QuadraticSum
+from sgdsim.problems._arrays import whole
 
 __all__ = ["EpochMoments", "all_orders", "epoch_moments", "fixed_order_paths"]
 
@@ -49,14 +50,14 @@ def all_orders(n: int) -> Array:
     Raises
     ------
     ValueError
-        When n is above 7.
+        When n is no integer from 1 to 7.
 
     Examples
     --------
     >>> all_orders(3).shape
     (6, 3)
     """
-    if not 1 <= n <= LARGEST:
+    if whole("n", n) > LARGEST:
         raise ValueError(f"n={n} is too many samples to list all their orders; allowed are 1 to {LARGEST}")
     return np.array(list(permutations(range(n))))
 
@@ -91,7 +92,7 @@ def fixed_order_paths(problem: QuadraticSum, learning_rate: float, epochs: int, 
     >>> fixed_order_paths(problem, 0.5, 1, start=[0.0], orders=[[0, 1], [1, 0]])[1].tolist()
     [[-0.25], [0.25]]
     """
-    maps, now = _epoch_maps(problem, learning_rate, _checked_orders(orders, problem.n)), _start(problem, start)
+    maps, now = _epoch_maps(problem, learning_rate, as_orders(orders, problem.n)), _start(problem, start)
     z = np.broadcast_to(now, (len(maps), len(now)))
     path = [z]
     with np.errstate(over="ignore", invalid="ignore"):
@@ -233,8 +234,10 @@ def _start(problem: QuadraticSum, start: Any) -> Array:
     return np.append(w - problem.minimizer, 1.0)
 
 
-def _checked_orders(orders: Any, n: int) -> Array:
+def as_orders(orders: Any, n: int) -> Array:
+    """Permutations (K, n), K >= 1, of 0, ..., n - 1, given as integers."""
     given = np.asarray(orders)
-    if given.ndim != 2 or given.shape[1] != n or (np.sort(given, axis=1) != np.arange(n)).any():
-        raise ValueError(f"orders={orders} must be permutations of 0, ..., {n - 1}, shape (K, {n})")
+    fits = given.dtype.kind in "iu" and given.ndim == 2 and given.size > 0 and given.shape[1] == n
+    if not fits or (np.sort(given, axis=1) != np.arange(n)).any():
+        raise ValueError(f"orders={orders} must be permutations of the integers 0, ..., {n - 1}, shape (K, {n})")
     return given.astype(np.int64)

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from sgdsim.moments._inputs import as_number
-from sgdsim.moments.reshuffling_enumeration import all_orders
+from sgdsim.moments.reshuffling_enumeration import all_orders, as_orders
 from sgdsim.problems import FiniteSumProblem
+from sgdsim.problems._arrays import whole
 
 __all__ = ["shuffling_divergences", "shuffling_variance"]
 
@@ -63,10 +64,10 @@ def shuffling_divergences(
     array([[0.05], [0.05]])
     """
     eta, chosen = as_number(learning_rate, "learning_rate"), _orders(orders, problem.n, seed)
-    if not 1 <= batch_size <= problem.n or nodes < 1:
-        raise ValueError(f"batch_size={batch_size} must lie in 1 to {problem.n}, and nodes={nodes} be at least 1")
+    if whole("batch_size", batch_size) > problem.n:
+        raise ValueError(f"batch_size={batch_size} must be at most n={problem.n}")
     starts = np.arange(0, problem.n, batch_size)
-    s, weights = np.polynomial.legendre.leggauss(nodes)
+    s, weights = np.polynomial.legendre.leggauss(whole("nodes", nodes))
     s, weights = (1 + s[:, None, None]) / 2, weights / 2
     target = np.broadcast_to(np.asarray(problem.minimizer, float), (len(chosen), problem.dimension))
     moved, found = np.zeros_like(target), []
@@ -106,11 +107,9 @@ def _orders(orders: Any, n: int, seed: Any) -> Array:
     if orders is None:
         return all_orders(n)
     if np.ndim(orders):
-        given = np.asarray(orders)
-        if given.ndim != 2 or (np.sort(given, axis=1) != np.arange(n)).any():
-            raise ValueError(f"orders={orders} must be permutations of 0, ..., {n - 1}, shape (K, {n})")
-        return given
-    if seed is None or orders < 1:
-        raise ValueError(f"orders={orders} with seed={seed}: allowed are at least 1 random orders, with a seed")
+        return as_orders(orders, n)
+    count = whole("orders", orders)
+    if seed is None:
+        raise ValueError(f"orders={orders} with seed=None: random orders are drawn with a seed")
     draw = np.random.default_rng(seed)
-    return np.stack([draw.permutation(n) for _ in range(orders)])
+    return np.stack([draw.permutation(n) for _ in range(count)])

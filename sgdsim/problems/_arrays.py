@@ -12,6 +12,13 @@ Array: TypeAlias = NDArray[np.floating]
 Stored: TypeAlias = Any
 
 
+def whole(name: str, value: Any, least: int = 1) -> int:
+    """An integer that is large enough."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+        raise ValueError(f"{name}={value!r} must be an integer of at least {least}")
+    return int(value)
+
+
 def finite(name: str, x: ArrayLike, shapes: str, ndim: tuple[int, ...]) -> Array:
     """A float array with finite entries and one of the given numbers of axes."""
     a = np.array(x, float)

@@ -44,9 +44,8 @@ divergent_learning_rate = Claim(
     title="The divergent learning rate is the top of a spectrum, for every law of the features",
     statement=r"""Whatever the law of the features, the second moment of SGD with batches of $B$ fresh samples stays
 bounded if and only if $\eta<\eta^{\mathrm{div}}_B$, with
-$$\frac2{\eta^{\mathrm{div}}_B}=\sup_{W=W^\top}\frac{\langle W,\mathcal MW\rangle+(B-1)\tr(WHWH)}{B\tr(WHW)},\qquad
-\mathcal MW=\E[(x^\top Wx)\,xx^\top].$$
-It is exact because one step is a symmetric operator that keeps the cone of covariances: its spectral radius is its
+$$\frac2{\eta^{\mathrm{div}}_B}=\sup_{W=W^\top}\frac{\langle W,\mathcal MW\rangle+(B-1)\tr(WHWH)}{B\tr(WHW)},$$
+$\mathcal MW=\E[(x^\top Wx)\,xx^\top]$. It is exact because one step is a symmetric operator that keeps the cone of covariances: its spectral radius is its
 largest eigenvalue, and that passes $1$ where the quotient passes $2/\eta$. With $R^2$ the least number such that
 $\E\|x\|^2xx^\top\preceq R^2H$ the learning rate $\frac{2B}{R^2+(B-1)\|H\|}$ never exceeds $\eta^{\mathrm{div}}_B$. For
 Gaussian features $\eta^{\mathrm{div}}_B$ is the root of $q=1$ (claim `mean-square-stability`), and with $H\propto I$

@@ -26,7 +26,7 @@ _FINAL = {"half step": half_step, "lowest": 1 / 4, "highest": 1 / 2, "bias": 2.0
 
 final_iterate_risk = Claim(
     "final-iterate-risk",
-    title="The final iterate: its bias forgets at rate mu, its floor is a quarter to a half of eta tr H / B",
+    title="The final iterate: the start is forgotten at the rate of the slowest direction, the floor known up to a factor two",
     statement=r"""Gaussian features, $\mu$ the least eigenvalue, $\eta=\frac{B}{R^2+(B-1)\|H\|}$ (half the paper's
 maximal learning rate), $R^2=\tr H+2\|H\|$. Without label noise the risk after $t$ steps is at most
 $\kappa_B(1-\eta\mu)^t$ times that at the start (the paper's form), with $\kappa_B=\frac{R^2+(B-1)\|H\|}{B\mu}$; on

@@ -144,8 +144,8 @@ reshuffling_with_equal_curvature = Claim(
     statement=r"""Let $f_i(w)=\frac a2w^2-b_iw$ with $\sum_ib_i=0$, $\sigma_*^2=\frac1n\sum_ib_i^2$, and put
 $\rho=1-\eta a$, $S_1=\sum_{k<n}\rho^k$, $S_2=\sum_{k<n}\rho^{2k}$. A random permutation adds in one epoch the
 variance $\eta^2V$ with $V=\frac n{n-1}\sigma_*^2\big(S_2-\frac{S_1^2}n\big)$, and after $T$ epochs
-$$\E w_{nT}^2=\rho^{2nT}w_0^2+\eta^2V\,\frac{1-\rho^{2nT}}{1-\rho^{2n}}\ \text{(reshuffled)},\qquad
-\rho^{2nT}w_0^2+\eta^2V\Big(\frac{1-\rho^{nT}}{1-\rho^n}\Big)^2\ \text{(shuffled once)}.$$
+$$\begin{aligned}\E w_{nT}^2&=\rho^{2nT}w_0^2+\eta^2V\,\frac{1-\rho^{2nT}}{1-\rho^{2n}}&&\text{(reshuffled)},\\
+\E w_{nT}^2&=\rho^{2nT}w_0^2+\eta^2V\Big(\frac{1-\rho^{nT}}{1-\rho^n}\Big)^2&&\text{(shuffled once)}.\end{aligned}$$
 Fresh orders add variances, one order for all epochs adds deviations. With equal Hessians in $d$ dimensions this holds
 in each eigendirection.""",
     source=(

@@ -43,8 +43,8 @@ linear_squared_and_cubed_floors = Claim(
     "linear-squared-and-cubed-floors",
     title="Equal curvature: floors linear, squared and cubed in the step",
     statement=r"""With equal curvature the mean square at epoch ends tends, for small $\eta an$, to
-$$\frac{\eta}{2a}\sigma_*^2\ \text{(with replacement)},\qquad\frac{\eta^2(n+1)}{12}\sigma_*^2\ \text{(shuffled
-once)},\qquad \frac{\eta^3a\,n(n+1)}{24}\sigma_*^2\ \text{(reshuffled)};$$
+$$\frac{\eta}{2a}\sigma_*^2,\qquad\frac{\eta^2(n+1)}{12}\sigma_*^2,\qquad\frac{\eta^3a\,n(n+1)}{24}\sigma_*^2$$
+with replacement, shuffled once and reshuffled;
 at any step the second is $\frac{1+\rho^n}{1-\rho^n}$ times the third. The shuffling variance is exactly
 $\frac{\eta a}{2(n-1)}\lfloor\frac n2\rfloor\lceil\frac n2\rceil\,\sigma_*^2$, so that for many terms and small
 $\eta an$ the noise term of the bound for strongly convex terms is 3 times the floor of shuffle once and

@@ -149,10 +149,11 @@ def enumerated_orders(claimed: dict[str, Any]) -> Evidence:
 @smallest_gradient_without_convexity.check("simulation", title="sampled orders from w = 1, five centres, 4 epochs")
 def sampled_orders(claimed: dict[str, Any]) -> Evidence:
     problem, rate, epochs = LogSum([-0.2, -0.1, 0.0, 0.1, 0.3]), 0.1, 4
-    run = simulate(problem, SGD(rate), steps=problem.n * epochs, replicas=200, seed=SEED, w0=[1.0], order="reshuffle",
+    run = simulate(problem, SGD(rate), steps=problem.n * epochs, replicas=400, seed=SEED, w0=[1.0], order="reshuffle",
                    record=np.arange(epochs + 1) * problem.n, keep_points=True)
     squares = problem.gradient(np.asarray(run.points))[:-1, :, 0] ** 2
     gap = float(problem.value(np.array([1.0])) - problem.value(problem.minimizer))
     bound = claimed["bound"](rate, 1.0, problem.n, epochs, gap, problem.gradient_variance)
-    least = squares[np.argmin(squares.mean(axis=1))]
-    return Evidence.at_most(mean_estimate(least), bound, seed=SEED, note="smallest mean of the squared gradient")
+    best = np.argmin(squares[:, ::2].mean(axis=1))  # by other replicas than those that it is judged by
+    return Evidence.at_most(mean_estimate(squares[best, 1::2]), bound, seed=SEED,
+                            note="mean squared gradient at the best epoch")
