@@ -320,24 +320,28 @@ def test_finite_sum_loop_is_the_reference(loss, order, dtype, tolerance):
 
 # ---------------------------------------------------------------- contracts of all loops
 
+def kept(steps, records):
+    return sorted({0, 7, steps, *records})
+
+
 def run_additive(stream, dtype=np.float64, steps=60, rates=(0.1, 0.4), records=(), **options):
-    return additive_quadratic(SPECTRUM, NOISE, START, rates, [1, 5], record_steps=sorted({0, 7, steps, *records}), stream=stream,
+    return additive_quadratic(SPECTRUM, NOISE, START, rates, [1, 5], record_steps=kept(steps, records), stream=stream,
                               kind="nesterov", momentum=0.7, dtype=dtype, **options)
 
 
 def run_sgd(stream, dtype=np.float64, steps=60, rates=(0.1, 0.4), records=(), **options):
-    return additive_quadratic(SPECTRUM, NOISE, START, rates, [1, 5], record_steps=sorted({0, 7, steps, *records}), stream=stream,
+    return additive_quadratic(SPECTRUM, NOISE, START, rates, [1, 5], record_steps=kept(steps, records), stream=stream,
                               dtype=dtype, **options)
 
 
 def run_jumps(stream, dtype=np.float64, steps=60, rates=(0.1, 0.4), records=(), **options):
-    return quadratic_jumps(SPECTRUM, NOISE, START, rates, [1, 5], record_steps=sorted({0, 7, steps, *records}), stream=stream,
+    return quadratic_jumps(SPECTRUM, NOISE, START, rates, [1, 5], record_steps=kept(steps, records), stream=stream,
                            kind="heavy_ball", momentum=0.7, dtype=dtype, **options)
 
 
 def run_direct(stream, dtype=np.float64, steps=60, rates=(0.05, 0.1), records=(), method="direct", **options):
-    return streaming_least_squares(SPECTRUM, 0.5, START, rates, [1, 6], record_steps=sorted({0, 7, steps, *records}), stream=stream,
-                                   method=method, dtype=dtype, **options)
+    return streaming_least_squares(SPECTRUM, 0.5, START, rates, [1, 6], record_steps=kept(steps, records),
+                                   stream=stream, method=method, dtype=dtype, **options)
 
 
 def run_compressed(stream, **options):
@@ -346,7 +350,7 @@ def run_compressed(stream, **options):
 
 def run_finite(stream, dtype=np.float64, steps=60, rates=(0.05, 0.1), records=(), **options):
     X, y = finite_problem()
-    return finite_sum(X, y, START, rates, [1, 4], record_steps=sorted({0, 7, steps, *records}), stream=stream, order="reshuffle",
+    return finite_sum(X, y, START, rates, [1, 4], record_steps=kept(steps, records), stream=stream, order="reshuffle",
                       dtype=dtype, **options)
 
 
@@ -370,6 +374,7 @@ def test_a_replica_is_the_same_alone_and_in_any_layout(run, dtype, monkeypatch):
     monkeypatch.setattr("sgdsim.kernels.driver._WORK_OF_A_SLICE", 4000)  # slices of a few steps
     monkeypatch.setattr("sgdsim.kernels.driver._LEAST_WORK", 0)
     monkeypatch.setattr("sgdsim.kernels.finite_sums._INDICES_AT_ONCE", 100)
+    monkeypatch.setattr("sgdsim.kernels.finite_sums._INDICES_HELD", 0)
     monkeypatch.setattr("sgdsim.kernels.finite_sums._REPLICAS_AT_ONCE", 5)
     assert same_bits(run(stream, dtype=dtype), whole)
 

@@ -16,8 +16,9 @@ from sgdsim.kernels.normals import LANES
 from sgdsim.random_streams import Stream
 
 Schedule = Callable[[NDArray], ArrayLike]
-_WORK_OF_A_SLICE = 2e8  # coordinate updates of all replicas between two chances to stop, some tenths of a second
+_WORK_OF_A_SLICE = 6e8  # coordinate updates of all replicas between two chances to stop, some tenths of a second
 _LEAST_WORK = 2e5  # of a part in a slice: a call costs some 20 microseconds
+_CACHE_LINE = 64  # bytes
 
 
 class Paths(NamedTuple):
@@ -146,6 +147,13 @@ def _paths(job: Job, blocks: Sequence[tuple[slice, Block]], curvature: NDArray, 
                  diverged.reshape(*grid, replicas))
 
 
+def aligned(shape: int | tuple[int, ...], dtype: DTypeLike) -> NDArray:
+    """An array of zeros that begins with a cache line: vectors across two lines are slow to store."""
+    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    room = np.zeros(size + _CACHE_LINE, np.uint8)
+    return room[(begin := -room.ctypes.data % _CACHE_LINE):begin + size].view(dtype).reshape(shape)
+
+
 def factors_of(schedule: Schedule | ArrayLike | None, first: int, last: int, dtype: np.dtype) -> NDArray:
     """Learning-rate factors of the steps first, ..., last - 1."""
     if schedule is None:
@@ -169,7 +177,8 @@ def _load(job: Job, rows: slice, momentum: bool) -> Block:
     replicas = np.minimum(np.arange(rows.start, rows.start + LANES), rows.stop - 1)
     key0, key1 = job.stream.key
     cells = len(job.rates)
-    state = np.repeat(job.start[replicas].T[None].astype(job.dtype), cells, axis=0)
+    state = aligned((cells, job.start.shape[1], LANES), job.dtype)
+    state[:] = job.start[replicas].T
     return Block(key0, key1[replicas], state, np.zeros_like(state if momentum else state[:, :0]),
                  np.empty((cells, len(job.record_steps), LANES), job.dtype), np.full((cells, LANES), -1),
                  np.zeros_like(state))
@@ -197,6 +206,12 @@ def in_slices(advance: Callable[[Any, int, int], None], parts: Sequence[Any], st
             pass
         reached = last
 
+    if steps <= per_slice and min(threads, len(parts)) == 1:  # nothing to cut: threads would only cost time
+        for part in parts:
+            advance(part, 0, steps)
+        if progress is not None:
+            progress(1.0)
+        return steps
     with ThreadPoolExecutor(min(threads, len(parts))) as pool, ThreadPoolExecutor(1) as conductor:
         try:
             for first in range(0, max(steps, 1), per_slice):

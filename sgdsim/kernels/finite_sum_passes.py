@@ -11,60 +11,50 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from sgdsim.kernels.losses import logistic_loss, logistic_slope
+from sgdsim.kernels.losses import logistic, softplus
 from sgdsim.kernels.normals import INSIDE, LANES, OPTIONS, SCREENED, SEPARATE
-from sgdsim.kernels.prefetch import prefetch
+from sgdsim.kernels.vectors import four_products, prefetch
 
 GROUP = 4  # samples that pass over the state together
 
 
-@njit(**SCREENED, **INSIDE)
-def project(tiles, rows, first, state, r, out, at):
-    """out[at + q, cell] = <row first + q, w of the cell> for q < 4."""
-    width = LANES * len(tiles) if len(tiles) else state.shape[2]
-    for cell in range(state.shape[1]):
-        a = b = c = d = state.dtype.type(0)
-        for i in range(width):
-            w = state[r, cell, i]
-            a += rows[first, i] * w
-            b += rows[first + 1, i] * w
-            c += rows[first + 2, i] * w
-            d += rows[first + 3, i] * w
-        out[at, cell], out[at + 1, cell], out[at + 2, cell], out[at + 3, cell] = a, b, c, d
+@njit(**SEPARATE, **INSIDE)
+def project(tiles, rows, first, points, start, count, out, at):
+    """out[at + q, k] = <row first + q, point k> for q < 4 and the `count` rows of `points` from row `start` on."""
+    width = LANES * len(tiles) if len(tiles) else rows.shape[1]
+    for k in range(count):
+        a, b, c, d = four_products(rows, first, points, (start + k) * width, width)
+        out[at, k], out[at + 1, k], out[at + 2, k], out[at + 3, k] = a, b, c, d
 
 
 @njit(**SEPARATE, **INSIDE)
-def move(tiles, rows, first, lost, weights, state, carry, r):
-    """w <- w - lost w - sum of weight times row over four rows, for all cells.
+def move(tiles, rows, row, lost, weights, points, base, change, r):
+    """w <- w - lost w - sum of weight times sample over four rows, for all cells of replica r.
 
-    `carry` keeps what rounding left out (Kahan's summation): without it many small steps lose digits.
+    The point w is `base` + `change`: the many small moves are added up in `change`, where they keep their digits.
     """
-    width = LANES * len(tiles) if len(tiles) else state.shape[2]
-    for cell in range(state.shape[1]):
-        part, a, b = lost[cell], weights[first, cell], weights[first + 1, cell]
-        c, d = weights[first + 2, cell], weights[first + 3, cell]
+    width = LANES * len(tiles) if len(tiles) else points.shape[2]
+    for cell in range(points.shape[1]):
+        a, b, c, d = weights[row, cell], weights[row + 1, cell], weights[row + 2, cell], weights[row + 3, cell]
+        if lost[cell] != 0:
+            for i in range(width):
+                change[r, cell, i] -= lost[cell] * (base[r, cell, i] + change[r, cell, i])
         for i in range(width):
-            w = state[r, cell, i]
-            step = carry[r, cell, i] - part * w - (a * rows[first, i] + b * rows[first + 1, i]
-                                                   + c * rows[first + 2, i] + d * rows[first + 3, i])
-            moved = w + step
-            carry[r, cell, i] = step - (moved - w)
-            state[r, cell, i] = moved
+            moved = change[r, cell, i] - (a * rows[row, i] + b * rows[row + 1, i]
+                                          + c * rows[row + 2, i] + d * rows[row + 3, i])
+            change[r, cell, i] = moved
+            points[r, cell, i] = base[r, cell, i] + moved
 
 
-@njit(**SCREENED, **INSIDE)
-def products(tiles, rows, gram):
-    """gram[p, q] = <row p, row q> for p < q < 4."""
-    width = LANES * len(tiles) if len(tiles) else rows.shape[1]
-    a = b = c = d = e = f = rows.dtype.type(0)
-    for i in range(width):
-        a += rows[0, i] * rows[1, i]
-        b += rows[0, i] * rows[2, i]
-        c += rows[1, i] * rows[2, i]
-        d += rows[0, i] * rows[3, i]
-        e += rows[1, i] * rows[3, i]
-        f += rows[2, i] * rows[3, i]
-    gram[0, 1], gram[0, 2], gram[1, 2], gram[0, 3], gram[1, 3], gram[2, 3] = a, b, c, d, e, f
+@njit(**SEPARATE, **INSIDE)
+def rebase(points, base, change, r, rates):
+    """base <- the point, for the cells that move; `change` keeps what its rounding left out."""
+    for cell in range(points.shape[1]):
+        if rates[cell] != 0:
+            for i in range(points.shape[2]):
+                point = points[r, cell, i]
+                change[r, cell, i] = (base[r, cell, i] - point) + change[r, cell, i]
+                base[r, cell, i] = point
 
 
 @njit(**SEPARATE, **INSIDE)
@@ -94,20 +84,22 @@ def substitute(loss, at, targets, lengths, scales, shrinks, gram, rates, margins
     y_a, y_b, y_c, y_d = targets[at], targets[at + 1], targets[at + 2], targets[at + 3]
     for cell in range(len(rates)):
         rate = rates[cell]
+        pace_a, pace_b, pace_c, pace_d = (rate * scales[at], rate * scales[at + 1], rate * scales[at + 2],
+                                          rate * scales[at + 3])
         lost_a, lost_b, lost_c, lost_d = (rate * shrinks[at], rate * shrinks[at + 1], rate * shrinks[at + 2],
                                           rate * shrinks[at + 3])
         keep_a, keep_b, keep_c, keep_d = one - lost_a, one - lost_b, one - lost_c, one - lost_d
         a, b, c, d = margins[at, cell], margins[at + 1, cell], margins[at + 2, cell], margins[at + 3, cell]
-        a = rate * scales[at] * (logistic_slope(a, y_a) if len(loss) else a - y_a)
+        a = -pace_a * logistic(a) if len(loss) else pace_a * (a - y_a)
         a = a if rate != still else still
-        b, c, d = keep_a * b - gram[0, 1] * a, keep_a * c - gram[0, 2] * a, keep_a * d - gram[0, 3] * a
-        b = rate * scales[at + 1] * (logistic_slope(b, y_b) if len(loss) else b - y_b)
+        b, c, d = keep_a * b - gram[1, 0] * a, keep_a * c - gram[2, 0] * a, keep_a * d - gram[3, 0] * a
+        b = -pace_b * logistic(b) if len(loss) else pace_b * (b - y_b)
         b = b if rate != still else still
-        c, d = keep_b * c - gram[1, 2] * b, keep_b * d - gram[1, 3] * b
-        c = rate * scales[at + 2] * (logistic_slope(c, y_c) if len(loss) else c - y_c)
+        c, d = keep_b * c - gram[2, 1] * b, keep_b * d - gram[3, 1] * b
+        c = -pace_c * logistic(c) if len(loss) else pace_c * (c - y_c)
         c = c if rate != still else still
-        d = keep_c * d - gram[2, 3] * c
-        d = rate * scales[at + 3] * (logistic_slope(d, y_d) if len(loss) else d - y_d)
+        d = keep_c * d - gram[3, 2] * c
+        d = -pace_d * logistic(d) if len(loss) else pace_d * (d - y_d)
         d = d if rate != still else still
         a, b, c = keep_b * keep_c * keep_d * a, keep_c * keep_d * b, keep_d * c
         weights[at, cell], weights[at + 1, cell], weights[at + 2, cell], weights[at + 3, cell] = a, b, c, d
@@ -127,11 +119,11 @@ def grow(lost, growth, bound, r, high):
 
 
 @njit(**SEPARATE, **INSIDE)
-def add_losses(logistic, margins, row, target, totals):
+def add_losses(labelled, margins, row, target, totals):
     """totals += the losses of one sample at the margins of a row, in double precision."""
-    if logistic:
+    if labelled:
         for cell in range(len(totals)):
-            totals[cell] += logistic_loss(margins[row, cell], target)
+            totals[cell] += softplus(-np.float64(margins[row, cell]))
     else:
         for cell in range(len(totals)):
             residual = np.float64(margins[row, cell] - target)
@@ -139,38 +131,39 @@ def add_losses(logistic, margins, row, target, totals):
 
 
 @njit(**OPTIONS, **INSIDE)
-def objectives(tiles, problem, state, r, margins, totals):
+def objectives(tiles, problem, points, r, margins, totals):
     """totals: f(w) of all cells, summed in double precision."""
+    cells = points.shape[1]
     for cell in range(len(totals)):
         totals[cell] = 0
     for first in range(0, problem.size, GROUP):
-        project(tiles, problem.data, first, state, r, margins, first % GROUP)
+        project(tiles, problem.data, first, points, r * cells, cells, margins, first % GROUP)
         for q in range(first, min(first + GROUP, problem.size)):
-            add_losses(problem.logistic, margins, q % GROUP, problem.targets[q], totals)
-    for cell in range(state.shape[1]):
-        totals[cell] = totals[cell] / problem.size + 0.5 * problem.ridge * square(state, r, cell)
+            add_losses(problem.labelled, margins, q % GROUP, problem.targets[q], totals)
+    for cell in range(cells):
+        totals[cell] = totals[cell] / problem.size + 0.5 * problem.ridge * square(points, r, cell)
 
 
 @njit(**OPTIONS, **INSIDE)
-def square(state, r, cell):
+def square(points, r, cell):
     """|w|^2 in double precision."""
     total = 0.0
-    for i in range(state.shape[2]):
-        total += np.float64(state[r, cell, i])**2
+    for i in range(points.shape[2]):
+        total += np.float64(points[r, cell, i])**2
     return total
 
 
 @njit(**SCREENED, **INSIDE)
-def dot(rows, q, state, r, cell):
+def dot(rows, q, points, r, cell):
     """<row q, w of the cell>."""
-    total = state.dtype.type(0)
-    for i in range(state.shape[2]):
-        total += rows[q, i] * state[r, cell, i]
+    total = points.dtype.type(0)
+    for i in range(points.shape[2]):
+        total += rows[q, i] * points[r, cell, i]
     return total
 
 
 @njit(**SEPARATE, **INSIDE)
-def move_one(rows, q, keep, weight, state, r, cell):
+def move_one(rows, q, keep, weight, points, r, cell):
     """w <- keep w - weight times row q, for one cell."""
-    for i in range(state.shape[2]):
-        state[r, cell, i] = keep * state[r, cell, i] - weight * rows[q, i]
+    for i in range(points.shape[2]):
+        points[r, cell, i] = keep * points[r, cell, i] - weight * rows[q, i]

@@ -13,20 +13,35 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from sgdsim.kernels.finite_sum_passes import (GROUP, copy_row, dot, expect, grow, move, move_one, objectives, products,
-                                              project, square, substitute)
-from sgdsim.kernels.losses import logistic_slope
+from sgdsim.kernels.driver import aligned
+from sgdsim.kernels.finite_sum_passes import (
+    GROUP,
+    copy_row,
+    dot,
+    expect,
+    grow,
+    move,
+    move_one,
+    objectives,
+    project,
+    rebase,
+    square,
+    substitute,
+)
+from sgdsim.kernels.losses import logistic
 from sgdsim.kernels.normals import INSIDE, LANES, OPTIONS
+
+_REBASE = 64  # samples between two turns of `change` into `base`
 
 
 class Sum(NamedTuple):
     """A finite sum of n samples, filled up with zeros to whole vectors and by at least one sample."""
 
     size: int  # n
-    data: NDArray  # (n + some, width)
+    data: NDArray  # (n + some, width), in logistic regression times the labels
     targets: NDArray  # (n + some,)
     lengths: NDArray  # (n + some,) at least the length of each sample
-    logistic: bool
+    labelled: bool  # whether it is logistic regression
     ridge: np.floating
     threshold: float  # of divergence
     high: float  # f is below the threshold while |w| is below twice this
@@ -40,7 +55,7 @@ class Group(NamedTuple):
     lengths: NDArray  # (samples,)
     scales: NDArray  # (samples,) learning-rate factor over batch size
     shrinks: NDArray  # (samples,) factor times l2, where a sample is a step
-    gram: NDArray  # (GROUP, GROUP)
+    gram: NDArray  # (GROUP, GROUP) products of the rows
     margins: NDArray  # (samples, cells)
     weights: NDArray  # (samples, cells)
     rates: NDArray  # (cells,) 0 for a cell at rest
@@ -52,50 +67,54 @@ class Group(NamedTuple):
 def make_group(batch_size: int, width: int, cells: int, dtype: np.dtype) -> Group:
     """Room for four samples, or for one batch."""
     samples, lanes = -(-max(batch_size, GROUP) // GROUP) * GROUP, -(-cells // LANES) * LANES
-    a, b, c, d = np.zeros((4, samples), dtype)
-    e, f, g = np.zeros((3, lanes), dtype)
-    margins, weights = np.zeros((2, samples, lanes), dtype)
-    return Group(np.zeros((samples, width), dtype), a, b, c, d, np.zeros((GROUP, GROUP), dtype), margins, weights, e,
-                 f, g, np.zeros(lanes))
+    shapes = ((samples, width), samples, samples, samples, samples, (GROUP, GROUP), (samples, lanes), (samples, lanes),
+              lanes, lanes, lanes)
+    a, b, c, d, e, f, g, h, i, j, k = (aligned(shape, dtype) for shape in shapes)
+    return Group(a, b, c, d, e, f, g, h, i, j, k, aligned(lanes, np.float64))
 
 
 @njit(**OPTIONS)
 def advance(tiles, problem, group, indices, block, batch_size, first, last, rates, factors, record_steps, record, state,
-            carry, bound, values, diverged):
+            bound, values, diverged):
     """Steps from `first` to `last`; indices (r, blocks, samples of a block), the first of them of block `block`.
 
-    `carry` holds the digits that `state` has no room for, `bound` (r, cells) is at least |w|, or -1 for a cell at rest.
+    `state` has points, base and change, each (r, cells, width); `bound` (r, cells) is at least |w|, or -1 for a cell
+    at rest.
     """
-    size, data, targets, lengths, logistic, ridge, _, high = problem
+    size, data, targets, lengths, labelled, ridge, _, high = problem
     rows, labels, reach, scales, shrinks, gram, margins, weights, active, lost, growth, _ = group
-    single, chosen, cells = batch_size == 1, indices.reshape(len(indices), -1), state.shape[1]
-    for r in range(len(state)):
-        k, step, look = record, first, _wake(rates, high, first == 0, state, r, bound, diverged, active)
+    (points, base, change), often = state, max(1, _REBASE // batch_size)
+    single, chosen, cells = batch_size == 1, indices.reshape(len(indices), -1), len(rates)
+    for r in range(len(points)):
+        k, step, look = record, first, _wake(rates, high, first == 0, points, r, bound, diverged, active)
+        source = r if len(chosen) > 1 else 0
         while True:
             recording = k < len(record_steps) and record_steps[k] == step
             if recording or look:
-                _look(tiles, problem, group, step, recording, k, state, r, bound, values, diverged)
+                _look(tiles, problem, group, step, recording, k, points, r, bound, values, diverged)
                 k, look = k + recording, False
+            if step % often == 0:
+                rebase(points, base, change, r, active)
             if step == last:
                 break
             begin, count = _cut(indices.shape, block, batch_size, step,
                                 min(last, record_steps[k]) if k < len(record_steps) else last)
             padded, t = -(-count // GROUP) * GROUP, step - first
             for q in range(padded):
-                sample = np.int64(chosen[r if len(chosen) > 1 else 0, begin + q]) if q < count else size
+                sample = np.int64(chosen[source, begin + q]) if q < count else size
                 copy_row(data, sample, rows, q)
                 if begin + count + q < chosen.shape[1]:
-                    expect(data, np.int64(chosen[r if len(chosen) > 1 else 0, begin + count + q]))
+                    expect(data, np.int64(chosen[source, begin + count + q]))
                 labels[q], reach[q] = targets[sample], lengths[sample]
                 scales[q] = 0 if q >= count else factors[t + q] if single else factors[t] / count
                 shrinks[q] = scales[q] * ridge if single else 0
             if single:
-                products(tiles, rows, gram)
+                project(tiles, rows, 0, rows, 0, GROUP - 1, gram, 0)
             for cell in range(len(growth)):
                 growth[cell] = 0
             for at in range(0, padded, GROUP):
-                project(tiles, rows, at, state, r, margins, at)
-                if logistic:
+                project(tiles, rows, at, points, r * cells, cells, margins, at)
+                if labelled:
                     substitute((0,), at, labels, reach, scales, shrinks, gram, active, margins, weights, lost, growth)
                 else:
                     substitute((), at, labels, reach, scales, shrinks, gram, active, margins, weights, lost, growth)
@@ -106,20 +125,20 @@ def advance(tiles, problem, group, indices, block, batch_size, first, last, rate
                 _near_the_limit(tiles, problem, group, count, step, factors[t] * ridge, single, state, r, bound,
                                 diverged)
             for at in range(0, padded, GROUP):
-                move(tiles, rows, at, lost, weights, state, carry, r)
+                move(tiles, rows, at, lost, weights, points, base, change, r)
                 for cell in range(cells):
                     lost[cell] = 0
             step += count if single else 1
 
 
 @njit(**OPTIONS, **INSIDE)
-def _wake(rates, high, fresh, state, r, bound, diverged, active):
+def _wake(rates, high, fresh, points, r, bound, diverged, active):
     """Set the rates of the cells that move; whether one of them is high at the start."""
     over = False
     for cell in range(len(rates)):
         active[cell] = rates[cell] if diverged[r, cell] < 0 else 0 * rates[cell]
         if fresh:
-            bound[r, cell] = np.sqrt(square(state, r, cell))
+            bound[r, cell] = np.sqrt(square(points, r, cell))
             over |= not bound[r, cell] <= high
     return over
 
@@ -139,13 +158,13 @@ def _cut(shape, block, batch_size, step, stop):
 
 
 @njit(**OPTIONS, **INSIDE)
-def _look(tiles, problem, group, step, recording, k, state, r, bound, values, diverged):
+def _look(tiles, problem, group, step, recording, k, points, r, bound, values, diverged):
     """Take the objectives of all cells; record them, infinite from divergence on."""
     totals = group.totals
-    objectives(tiles, problem, state, r, group.margins, totals)
-    for cell in range(state.shape[1]):
+    objectives(tiles, problem, points, r, group.margins, totals)
+    for cell in range(points.shape[1]):
         if diverged[r, cell] < 0:
-            bound[r, cell] = np.sqrt(square(state, r, cell))
+            bound[r, cell] = np.sqrt(square(points, r, cell))
             if not totals[cell] <= problem.threshold:
                 diverged[r, cell], bound[r, cell], group.rates[cell] = step, -1, 0
         if recording:
@@ -155,9 +174,9 @@ def _look(tiles, problem, group, step, recording, k, state, r, bound, values, di
 @njit(**OPTIONS, **INSIDE)
 def _near_the_limit(tiles, problem, group, count, step, shrink, single, state, r, bound, diverged):
     """Look closer at the cells whose bound is high; those that could pass the limit take their steps one by one."""
-    for cell in range(state.shape[1]):
+    for cell in range(len(diverged[r])):
         if not bound[r, cell] <= problem.high:
-            bound[r, cell] = abs(1 - group.lost[cell]) * np.sqrt(square(state, r, cell)) + group.growth[cell]
+            bound[r, cell] = abs(1 - group.lost[cell]) * np.sqrt(square(state[0], r, cell)) + group.growth[cell]
             if not bound[r, cell] <= problem.high:
                 group.weights[:, cell], group.lost[cell] = 0, 0
                 for q in range(count if single else 1):
@@ -170,17 +189,19 @@ def _near_the_limit(tiles, problem, group, count, step, shrink, single, state, r
 @njit(**OPTIONS, **INSIDE)
 def _take_step(tiles, problem, group, first, last, step, shrink, state, r, cell, bound, diverged):
     """One step of a cell on the rows from first to last, with a look at the objective if |w| is high."""
+    points, base, change = state
     rate = group.rates[cell]
     for q in range(first, last):
-        margin = dot(group.rows, q, state, r, cell)
-        slope = logistic_slope(margin, group.targets[q]) if problem.logistic else margin - group.targets[q]
+        margin = dot(group.rows, q, points, r, cell)
+        slope = -logistic(margin) if problem.labelled else margin - group.targets[q]
         group.weights[q, cell] = rate * group.scales[q] * slope
     for q in range(first, last):
         keep = 1 - rate * shrink if q == first else 1 + 0 * rate
-        move_one(group.rows, q, keep, group.weights[q, cell], state, r, cell)
+        move_one(group.rows, q, keep, group.weights[q, cell], points, r, cell)
         group.weights[q, cell] = 0
-    bound[r, cell] = np.sqrt(square(state, r, cell))
+    base[r, cell], change[r, cell] = points[r, cell], 0
+    bound[r, cell] = np.sqrt(square(points, r, cell))
     if not bound[r, cell] <= 2 * problem.high:
-        objectives(tiles, problem, state, r, group.margins, group.totals)
+        objectives(tiles, problem, points, r, group.margins, group.totals)
         if not group.totals[cell] <= problem.threshold:
             diverged[r, cell], bound[r, cell], group.rates[cell] = step, -1, 0

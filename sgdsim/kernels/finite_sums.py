@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from sgdsim.kernels.driver import Job, Paths, Schedule, factors_of, in_slices, make_job, records_made
+from sgdsim.kernels.driver import Job, Paths, Schedule, aligned, factors_of, in_slices, make_job, records_made
 from sgdsim.kernels.finite_sum_passes import GROUP
 from sgdsim.kernels.finite_sum_steps import Sum, advance, make_group
 from sgdsim.kernels.normals import LANES
@@ -19,7 +19,7 @@ LOSSES = ("least_squares", "logistic")
 _REPLICAS_AT_ONCE = 16
 _COMPILED_WIDTHS = (16, 32, 64)  # of narrow data, known to the compiler; wider data have the next multiple of 16
 _INDICES_AT_ONCE = 2**16  # drawn for some replicas together
-_INDICES_HELD = 2**27  # by all replicas, from one slice of time to the next; beyond, they are drawn again
+_INDICES_HELD = 2**27  # by all replicas from one slice of time to the next; more are drawn again in every slice
 
 
 def finite_sum(X: ArrayLike, y: ArrayLike, start: ArrayLike, learning_rates: ArrayLike, batch_sizes: ArrayLike, *,
@@ -70,12 +70,15 @@ def finite_sum(X: ArrayLike, y: ArrayLike, start: ArrayLike, learning_rates: Arr
         for begin, end in part.pieces(first, last):
             record = np.searchsorted(job.record_steps, begin, side="right" if begin else "left")
             advance(tiles, problem, part.group, part.indices, part.block, part.batch_size, begin, end, rates,
-                    pace[begin - first:], job.record_steps, record, part.state, part.carry, part.bound, part.values,
+                    pace[begin - first:], job.record_steps, record, part.state, part.bound, part.values,
                     part.diverged)
+        if not held:
+            part.blocks, part.indices = 0, None
 
     # roughly in nanoseconds, the time of a coordinate update in the other loops
-    effort = sum(part.batch_size * len(part.state) * (60 + part.state[0].size / 10) for part in parts)
-    least = 1 if len(parts) * _REPLICAS_AT_ONCE * n <= _INDICES_HELD else max(part.lasting for part in parts)
+    effort = sum(part.batch_size * len(part.points) * (60 + part.points[0].size / 10) for part in parts)
+    held = len(job.batch_sizes) * len(stream) * n <= _INDICES_HELD
+    least = 1 if held else max(part.lasting for part in parts)
     reached = in_slices(work, parts, int(job.record_steps[-1]), effort, threads, progress, least)
     return _paths(job, parts, dimension, records_made(job.record_steps, reached))
 
@@ -88,13 +91,15 @@ class _Part:
         self.order, self.n, self.batch_size, self.lasting = order, n, batch_size, steps_per_block(n, batch_size, order)
         self.stream = CompiledStream(job.stream.seed, job.stream.purpose, job.stream.ids[rows])
         self.group = make_group(batch_size, width, cells, job.dtype)
-        self.state = np.zeros((len(points), cells, width), job.dtype)
-        self.state[:, :, :points.shape[1]] = points[:, None]
-        self.carry = np.zeros_like(self.state)
+        self.points, base, change = (aligned((len(points), cells, width), job.dtype) for _ in range(3))
+        self.points[:, :, :points.shape[1]] = points[:, None]
+        base[:] = self.points
+        self.state = (self.points, base, change)
         self.bound = np.zeros((len(points), len(self.group.lost)))
         self.values = np.empty((len(points), cells, len(job.record_steps)), job.dtype)
         self.diverged = np.full((len(points), cells), -1)
         self.block, self.blocks = 0, 0  # the indices at hand are those of `blocks` blocks from `block` on
+        self.indices: NDArray | None = None
 
     def pieces(self, first: int, last: int) -> Iterator[tuple[int, int]]:
         """Cut a range of steps where the indices at hand end; they are those of the piece in hand."""
@@ -121,7 +126,8 @@ class _Part:
 def _padded_sum(features: NDArray, labels: NDArray, width: int, loss: str, l2: float, job: Job) -> Sum:
     n, dimension = features.shape
     more = GROUP + -n % GROUP
-    data = np.pad(features, ((0, more), (0, width - dimension))).astype(job.dtype)
+    data = aligned((n + more, width), job.dtype)
+    data[:n, :dimension] = features * labels[:, None] if loss == "logistic" else features
     lengths = np.sqrt((features**2).sum(axis=1)) * 1.001  # more than the roundings of a move
     # f <= growth |w|^2 + offset, so that a small |w| needs no look at f
     growth, offset = (features**2).sum() / n + l2, (labels**2).mean() + 2
@@ -135,7 +141,7 @@ def _paths(job: Job, parts: Sequence[_Part], dimension: int, made: int) -> Paths
     each = len(parts) // len(job.batch_sizes)
     sizes = [parts[first:first + each] for first in range(0, len(parts), each)]
     values = [np.concatenate([part.values[..., :made] for part in some]).transpose(1, 2, 0) for some in sizes]
-    final = [np.concatenate([part.state[..., :dimension] for part in some]).swapaxes(0, 1) for some in sizes]
+    final = [np.concatenate([part.points[..., :dimension] for part in some]).swapaxes(0, 1) for some in sizes]
     diverged = [np.concatenate([part.diverged for part in some]).T for some in sizes]
     return Paths(np.stack(values), np.stack(final), np.stack(diverged))
 

@@ -1,4 +1,4 @@
-"""Compiled losses of linear predictors, <x, w> against a label, in plain arithmetic that becomes vector code."""
+"""Compiled logistic function and its integral, in plain arithmetic that becomes vector code."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ _SINGLE_LOG2_E, _SINGLE_LN2_HIGH, _SINGLE_LN2_LOW = _f32(_LOG2_E), _f32(0.693359
 
 @njit(**OPTIONS)
 def exponential(x):
-    """exp(x) for -700 <= x <= 0: 2^power times a Taylor series; relative error below 1e-15."""
-    power = math.floor(x * _LOG2_E + 0.5)
+    """exp(x) for |x| <= 700: 2^power times a Taylor series; relative error below 1e-15."""
+    power = np.floor(x * _LOG2_E + 0.5)
     rest = (x - power * _LN2_HIGH) - power * _LN2_LOW
     series = 0.0
     for coefficient in _INVERSE_FACTORIALS:
@@ -34,8 +34,8 @@ def exponential(x):
 
 @njit(**OPTIONS)
 def single_exponential(x):
-    """The same in single precision for -80 <= x <= 0, summed in pairs to be ready soon; relative error below 2e-7."""
-    power = _f32(math.floor(x * _SINGLE_LOG2_E + _f32(0.5)))
+    """The same in single precision for |x| <= 80, summed in pairs to be ready soon; relative error below 2e-7."""
+    power = np.floor(x * _SINGLE_LOG2_E + _f32(0.5))
     r = (x - power * _SINGLE_LN2_HIGH) - power * _SINGLE_LN2_LOW
     square = r * r
     low, middle = _f32(1) + r, _F2 + _F3 * r
@@ -56,26 +56,23 @@ def log_of_one_plus(x):
     return 2 * z * series + (_HALF_LN2 if far else 0.0)
 
 
-def logistic_slope(margin, label):
-    """Derivative -y / (1 + exp(y m)) of log(1 + exp(-y m)) by the margin m, in the precision of its arguments."""
+def logistic(margin):
+    """1 / (1 + exp(m)), in the precision of its argument."""
     raise NotImplementedError("for compiled code only")
 
 
-@overload(logistic_slope, jit_options=OPTIONS)
-def _logistic_slope(margin, label):
-    def double(margin, label):
-        small = exponential(-min(abs(label * margin), 700.0))
-        return -label * ((small if label * margin > 0 else 1.0) / (1 + small))
+@overload(logistic, jit_options=OPTIONS)
+def _logistic(margin):
+    def double(margin):
+        return 1 / (1 + exponential(min(max(margin, -700.0), 700.0)))
 
-    def single(margin, label):
-        small = single_exponential(-min(abs(label * margin), _f32(80)))
-        return -label * ((small if label * margin > 0 else _f32(1)) / (_f32(1) + small))
+    def single(margin):
+        return _f32(1) / (_f32(1) + single_exponential(min(max(margin, _f32(-80)), _f32(80))))
 
     return single if margin == types.float32 else double
 
 
 @njit(**OPTIONS, inline="always")
-def logistic_loss(margin, label):
-    """log(1 + exp(-y m)), in double precision."""
-    signed = np.float64(label) * np.float64(margin)
-    return log_of_one_plus(exponential(-min(abs(signed), 700.0))) - min(signed, 0.0)
+def softplus(x):
+    """log(1 + exp(x)), in double precision."""
+    return log_of_one_plus(exponential(-min(abs(x), 700.0))) + max(x, 0.0)
