@@ -42,10 +42,10 @@ COUNTS = {
     "least squares, batch 1": Count((D + 1) / D / CELLS, 4, 0, f"{D + 1} normals for {CELLS} rates, 4 flop a coordinate"),
     "least squares, compressed, batch 64": Count((D + 3) / D / CELLS, 9, 0,
                                                  f"{D + 3} normals for {CELLS} rates, 9 flop a coordinate"),
-    "finite sum, least squares, n=1000, d=50": Count(0, 4, 8, "4 flop and 8 bytes a coordinate"),
-    "finite sum, logistic, n=1000, d=50": Count(0, 4, 8, "4 flop and 8 bytes a coordinate"),
-    "finite sum, least squares, n=10000, d=500": Count(0, 4, 8, "4 flop and 8 bytes a coordinate"),
-    "finite sum, logistic, n=10000, d=500": Count(0, 4, 8, "4 flop and 8 bytes a coordinate"),
+    "finite sum, least squares, n=1000, d=50": Count(0, 4, 2, "4 flop and 2 bytes a coordinate"),
+    "finite sum, logistic, n=1000, d=50": Count(0, 4, 2, "4 flop and 2 bytes a coordinate"),
+    "finite sum, least squares, n=10000, d=500": Count(0, 4, 2, "4 flop and 2 bytes a coordinate"),
+    "finite sum, logistic, n=10000, d=500": Count(0, 4, 2, "4 flop and 2 bytes a coordinate"),
 }
 
 
