@@ -72,14 +72,9 @@ class Stage:
 class StagedRun(NamedTuple):
     """What `run_stages` returns.
 
-    Attributes
-    ----------
-    depth, samples : array of int, shape (S,)
-        Serial steps and samples spent up to the end of each stage.
-    values : array, shape (S, R)
-        Objective of the point that each stage hands on; infinite once the replica has diverged.
-    final : array, shape (R, d)
-        The last of these points.
+    `depth` and `samples`, integers of shape (S,), count serial steps and samples up to the end of each stage;
+    `values`, shape (S, R), is the objective of the point that each stage hands on, infinite once the replica has
+    diverged; `final`, shape (R, d), is the last of these points.
     """
 
     depth: NDArray[np.integer]

@@ -23,15 +23,9 @@ _CEILING = 1e200  # risks beyond it count as infinite
 class RiskPath(NamedTuple):
     """Excess risks at the steps 0, 1, ..., and the moments of the last error.
 
-    Attributes
-    ----------
-    steps : array of int, shape (K,)
-    final : array, shape (K,)
-        Risk of the iterate w_t.
-    tail : array, shape (K,)
-        Risk of the mean of w_{burn_in+1}, ..., w_t; up to burn_in that of w_t.
-    mean, second_moment : array, shapes (d,) and (d, d)
-        E e and E ee' after the last step, e = w - w*.
+    Of shape (K,) are `steps` (integers), `final` (risk of the iterate w_t) and `tail` (risk of the mean of
+    w_{burn_in+1}, ..., w_t; up to burn_in that of w_t). `mean` (d,) and `second_moment` (d, d) are E e and E ee'
+    after the last step, e = w - w*.
     """
 
     steps: Array
