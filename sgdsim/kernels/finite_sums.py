@@ -16,7 +16,7 @@ from sgdsim.random_streams import Stream
 from sgdsim.sampling import block_length, index_blocks, steps_per_block
 
 LOSSES = ("least_squares", "logistic")
-_REPLICAS_AT_ONCE = 16
+_REPLICAS_AT_ONCE = (16, 256)  # a part has a sixteenth of all replicas within these limits: each costs a call a slice
 _COMPILED_WIDTHS = (16, 32, 64)  # of narrow data, known to the compiler; wider data have the next multiple of 16
 _INDICES_AT_ONCE = 2**16  # drawn for some replicas together
 _INDICES_HELD = 2**27  # by all replicas from one slice of time to the next; more are drawn again in every slice
@@ -62,8 +62,9 @@ def finite_sum(X: ArrayLike, y: ArrayLike, start: ArrayLike, learning_rates: Arr
     width = next((width for width in _COMPILED_WIDTHS if dimension <= width), -(-dimension // LANES) * LANES)
     tiles = (0,) * (width // LANES) if width in _COMPILED_WIDTHS else ()
     problem, rates = _padded_sum(features, labels, width, loss, l2, job), job.learning_rates.astype(job.dtype)
-    parts = [_Part(job, order, n, int(batch_size), slice(first, first + _REPLICAS_AT_ONCE), width)
-             for batch_size in job.batch_sizes for first in range(0, len(stream), _REPLICAS_AT_ONCE)]
+    together = int(np.clip(len(stream) // 16, *_REPLICAS_AT_ONCE))
+    parts = [_Part(job, order, n, int(batch_size), slice(first, first + together), width)
+             for batch_size in job.batch_sizes for first in range(0, len(stream), together)]
 
     def work(part: _Part, first: int, last: int) -> None:
         pace = factors_of(factors, first, last, job.dtype)
