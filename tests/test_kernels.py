@@ -375,7 +375,7 @@ def test_a_replica_is_the_same_alone_and_in_any_layout(run, dtype, monkeypatch):
     monkeypatch.setattr("sgdsim.kernels.driver._LEAST_WORK", 0)
     monkeypatch.setattr("sgdsim.kernels.finite_sums._INDICES_AT_ONCE", 100)
     monkeypatch.setattr("sgdsim.kernels.finite_sums._INDICES_HELD", 0)
-    monkeypatch.setattr("sgdsim.kernels.finite_sums._REPLICAS_AT_ONCE", 5)
+    monkeypatch.setattr("sgdsim.kernels.finite_sums._REPLICAS_AT_ONCE", (5, 5))
     assert same_bits(run(stream, dtype=dtype), whole)
 
 

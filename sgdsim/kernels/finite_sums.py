@@ -16,7 +16,7 @@ from sgdsim.random_streams import Stream
 from sgdsim.sampling import block_length, index_blocks, steps_per_block
 
 LOSSES = ("least_squares", "logistic")
-_REPLICAS_AT_ONCE = (16, 256)  # a part has a sixteenth of all replicas within these limits: each costs a call a slice
+_REPLICAS_AT_ONCE = (16, 256)  # least and most; in between a sixteenth of all, since a part costs a call a slice
 _COMPILED_WIDTHS = (16, 32, 64)  # of narrow data, known to the compiler; wider data have the next multiple of 16
 _INDICES_AT_ONCE = 2**16  # drawn for some replicas together
 _INDICES_HELD = 2**27  # by all replicas from one slice of time to the next; more are drawn again in every slice
