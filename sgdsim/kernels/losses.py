@@ -57,7 +57,11 @@ def log_of_one_plus(x):
 
 
 def logistic(margin):
-    """1 / (1 + exp(m)), in the precision of its argument."""
+    """1 / (1 + exp(m)), in the precision of its argument.
+
+    Compiled code finds the overload below under this name, which numba wants to be a function of Python; its body is
+    never compiled. From Python call `scipy.special.expit(-m)`.
+    """
     raise NotImplementedError("for compiled code only")
 
 
