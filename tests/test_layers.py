@@ -22,7 +22,7 @@ FLOORS = [
     {"formula", "random_streams", "sampling", "statistics", "schedules", "digest"},
     {"problems", "landscapes", "spectra"},
     {"oracles", "rules", "kernels", "variance_reduction"},
-    {"simulation", "trajectories", "fast_paths", "moments", "evidence", "ledger"},
+    {"simulation", "trajectories", "fast_paths", "walks", "moments", "evidence", "ledger"},
     {"methods", "nets"},
     {"claims"},
     {"show", "interactive", "reports", "_boxes", "_markup", "__main__"},

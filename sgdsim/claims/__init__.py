@@ -10,7 +10,8 @@ __all__ = ["TOPICS", "load", "load_all"]
 
 #: Topics in the order of the book.
 TOPICS = ("foundations", "noise_benefit", "choosing_a_learning_rate", "least_squares_averaging", "random_reshuffling",
-          "random_matrices", "batch_size_rmt", "feature_whitening")
+          "random_matrices", "batch_size_rmt", "feature_whitening", "train_longer", "simulated_annealing",
+          "large_batch_sharp_minima", "sharpness_aware_learning_rate", "low_rank_bias")
 
 
 def load(topic: str) -> list[Claim]:

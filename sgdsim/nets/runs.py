@@ -19,7 +19,8 @@ __all__ = ["Runs", "measure", "rows", "runs_folders", "sweeps"]
 
 SCALES = ("cpu", "gpu")
 TOPICS = ("foundations", "noise_benefit", "choosing_a_learning_rate", "least_squares_averaging", "random_reshuffling",
-          "batch_size_rmt", "feature_whitening")
+          "batch_size_rmt", "feature_whitening", "train_longer", "simulated_annealing", "large_batch_sharp_minima",
+          "sharpness_aware_learning_rate", "low_rank_bias")
 PACKAGE = Path(__file__).resolve().parents[1]
 
 

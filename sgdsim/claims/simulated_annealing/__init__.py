@@ -1,0 +1,5 @@
+"""Claims of simulated_annealing (being written)."""
+
+from __future__ import annotations
+
+__all__: list[str] = []

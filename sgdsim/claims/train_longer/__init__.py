@@ -1,0 +1,5 @@
+"""Claims of train_longer (being written)."""
+
+from __future__ import annotations
+
+__all__: list[str] = []
