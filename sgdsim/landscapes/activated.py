@@ -1,0 +1,152 @@
+"""Motion that climbs no more than it must, on grids of any dimension."""
+
+from __future__ import annotations
+
+import functools
+import heapq
+import math
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from sgdsim.problems._arrays import finite
+
+__all__ = ["ActivatedTrajectory", "activated_trajectory"]
+
+Array: TypeAlias = NDArray[np.floating]
+
+
+@dataclass(frozen=True, eq=False)
+class ActivatedTrajectory:
+    """Resting places of a walker that always takes the lowest pass to lower ground.
+
+    Attributes
+    ----------
+    displacements : array, shape (k, d)
+        From the start, in grid steps, unwrapped on a periodic grid; the first is where plain descent ends.
+    heights : array, shape (k,)
+        Field there, decreasing.
+    barriers : array, shape (k,)
+        Highest climb needed so far; the first is 0.
+    """
+
+    displacements: NDArray[np.intp]
+    heights: Array
+    barriers: Array
+
+    def barrier_to_reach(self, distances: ArrayLike) -> Array:
+        """Barrier at which the walker first rests farther than each distance from the start; inf where it never did.
+
+        Parameters
+        ----------
+        distances : array_like, shape (m,)
+            In grid steps.
+        """
+        far = np.linalg.norm(self.displacements, axis=1)
+        return np.array([min(self.barriers[far > r], default=math.inf) for r in np.atleast_1d(distances)])
+
+
+def activated_trajectory(field: ArrayLike, start: tuple[int, ...], *, periodic: bool = True,
+                         reach: float = math.inf) -> ActivatedTrajectory:
+    """Follow the zero-temperature limit of activated motion on a grid, in any dimension.
+
+    From the start the walker descends to a local minimum m. Then water rises from m: the cells around are taken in the
+    order of their heights until one is lower than m; the highest cell taken, less the height of m, is the barrier. The
+    walker descends from the lower cell, and so on. (Filling the surroundings of the *start* to its height plus a barrier
+    is another thing: it reaches the lowest point of the grid at barriers near zero.)
+
+    Parameters
+    ----------
+    field : array_like, shape (n_1, ..., n_d)
+        Heights; neighbours differ by one in one index.
+    start : tuple of d int
+    periodic : bool
+        Whether opposite faces touch; otherwise they are walls.
+    reach : float
+        Stop once the walker rests farther than this from the start, in grid steps.
+
+    Raises
+    ------
+    ValueError
+        When an entry is not finite, an axis has fewer than 3 cells or the start is no cell.
+
+    References
+    ----------
+    The picture is that of Bouchaud and Georges (1990); the algorithm is the flooding of watersheds. Derived.
+
+    Examples
+    --------
+    >>> walk = activated_trajectory([9, 5, 6, 2, 7, 4, 8, 0, 9], (5,), periodic=False)
+    >>> walk.displacements[:, 0].tolist(), walk.barriers.tolist()
+    ([0, -2, 2], [0.0, 3.0, 6.0])
+    """
+    a = np.asarray(field, float)
+    a = finite("field", a, "(n_1, ..., n_d)", (max(a.ndim, 1),))
+    if min(a.shape) < 3:
+        raise ValueError(f"field has shape {a.shape}; every axis needs at least 3 cells")
+    if len(start) != a.ndim or not all(0 <= i < n for i, n in zip(start, a.shape, strict=True)):
+        raise ValueError(f"start={start} must be a cell of a grid of shape {a.shape}")
+    heights, links = a.ravel().tolist(), _links(a.shape, periodic)
+    cell, place = _descend(heights, links, int(np.ravel_multi_index(start, a.shape)), (0,) * a.ndim)
+    rows, barrier = [(place, heights[cell], 0.0)], 0.0
+    while math.hypot(*place) <= reach:
+        level, lower, place_below = _flood(heights, links, cell, place)
+        if lower < 0:
+            break
+        barrier = max(barrier, level - heights[cell])
+        cell, place = _descend(heights, links, lower, place_below)
+        rows.append((place, heights[cell], barrier))
+    places, found, barriers = zip(*rows, strict=True)
+    return ActivatedTrajectory(np.array(places), np.array(found), np.array(barriers))
+
+
+Place: TypeAlias = tuple[int, ...]
+Links: TypeAlias = list[list[tuple[int, int, int]]]
+
+
+@functools.lru_cache(maxsize=4)
+def _links(shape: tuple[int, ...], periodic: bool) -> Links:
+    """Neighbours of each cell as (cell, axis, step)."""
+    cells = np.arange(math.prod(shape)).reshape(shape)
+    links: Links = [[] for _ in range(cells.size)]
+    for axis in range(len(shape)):
+        for step in (-1, 1):
+            beside = np.roll(cells, -step, axis).ravel().tolist()
+            edge = np.moveaxis(np.zeros(shape, bool), axis, 0)
+            edge[-1 if step > 0 else 0] = not periodic
+            walls = np.moveaxis(edge, 0, axis).ravel().tolist()
+            for cell, other in enumerate(beside):
+                if not walls[cell]:
+                    links[cell].append((other, axis, step))
+    return links
+
+
+def _moved(place: Place, axis: int, step: int) -> Place:
+    return (*place[:axis], place[axis] + step, *place[axis + 1:])
+
+
+def _descend(heights: list[float], links: Links, cell: int, place: Place) -> tuple[int, Place]:
+    """Steepest descent over neighbours to a local minimum."""
+    while True:
+        other, axis, step = min(links[cell], key=lambda link: heights[link[0]])
+        if heights[other] >= heights[cell]:
+            return cell, place
+        cell, place = other, _moved(place, axis, step)
+
+
+def _flood(heights: list[float], links: Links, source: int, place: Place) -> tuple[float, int, Place]:
+    """Highest level on the lowest way from a minimum to a lower cell, and that cell (-1 when there is none)."""
+    bottom = level = heights[source]
+    wet, shore = {source}, [(bottom, source, place)]
+    while shore:
+        height, cell, place = heapq.heappop(shore)
+        if height < bottom:
+            return level, cell, place
+        level = max(level, height)
+        for other, axis, step in links[cell]:
+            if other not in wet:
+                wet.add(other)
+                heapq.heappush(shore, (heights[other], other, _moved(place, axis, step)))
+    return level, -1, place
