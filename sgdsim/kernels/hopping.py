@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from sgdsim.kernels.normals import LANES, OPTIONS, SEPARATE, _log_of_uniform, threefry
+from sgdsim.kernels.normals import LANES, OPTIONS, SEPARATE, box_muller, threefry
 
 __all__ = ["SHIFTS", "hop_block", "resolvent_law"]
 
@@ -90,7 +90,8 @@ def hop_block(key0, key1, first, last, environment, waiting, to_the_right, times
         for jump in range(count):
             for lane in range(LANES):
                 x0, x1 = threefry(key0, key1[lane], np.uint32(0), np.uint32(begin + jump))
-                waits[jump, lane], sides[jump, lane] = -_log_of_uniform(x0), x1
+                radius, _ = box_muller(x0, np.uint32(0))
+                waits[jump, lane], sides[jump, lane] = radius * radius / np.float32(2), x1
         for jump in range(count):
             for lane in range(LANES):  # sixteen chains of dependent loads, which the processor overlaps
                 if reached[lane] == len(times):

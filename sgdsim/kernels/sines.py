@@ -8,10 +8,9 @@ from numba.extending import overload
 
 from sgdsim.kernels.normals import INSIDE, OPTIONS, SEPARATE
 
-__all__ = ["cosine_of_turns", "weighted_cosines"]
+__all__ = ["minus_cosine", "weighted_cosines"]
 
 _f32 = np.float32
-
 # sin(2 pi b) / b in powers of b^2 on |b| <= 1/4, minimax in relative error (Remez's exchange, 40 digits): 5e-9, 1.5e-16
 _A0, _A1, _A2, _A3, _A4 = (_f32(x) for x in (6.2831852737922365, -41.341677478736045, 81.60223126192192,
                                              -76.57499255112155, 39.71092039153653))
@@ -19,9 +18,9 @@ _B0, _B1, _B2, _B3 = 6.283185307179585, -41.34170224039802, 81.60524927551286, -
 _B4, _B5, _B6, _B7 = 42.05868966743087, -15.09449947633629, 3.8172886541807443, -0.6921569856570443
 
 
-def cosine_of_turns(u):
-    """-cos(2 pi u) of a number of turns, in its own precision; for compiled code only."""
-    raise NotImplementedError
+def minus_cosine(u):
+    """-cos(2 pi u) of a number of turns u, in its own precision; for compiled code only."""
+    raise NotImplementedError("minus_cosine is for compiled code")
 
 
 @njit(**OPTIONS, **INSIDE)
@@ -38,8 +37,8 @@ def _double(u):
     return b * (_B0 + q * (_B1 + q * (_B2 + q * (_B3 + q * (_B4 + q * (_B5 + q * (_B6 + q * _B7)))))))
 
 
-@overload(cosine_of_turns)
-def _cosine_of_turns(u):
+@overload(minus_cosine)
+def _minus_cosine(u):
     if u == types.float32:
         return lambda u: _single(u)
     return lambda u: _double(u)
@@ -50,4 +49,4 @@ def weighted_cosines(phases, offset, weight):
     """phases[r, j] (in turns) becomes -weight[j] cos(2 pi (phases[r, j] + offset[j])), in place."""
     for r in range(len(phases)):
         for j in range(len(offset)):
-            phases[r, j] = weight[j] * cosine_of_turns(phases[r, j] + offset[j])
+            phases[r, j] = weight[j] * minus_cosine(phases[r, j] + offset[j])

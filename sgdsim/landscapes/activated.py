@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import functools
 import heapq
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -88,65 +88,61 @@ def activated_trajectory(field: ArrayLike, start: tuple[int, ...], *, periodic: 
         raise ValueError(f"field has shape {a.shape}; every axis needs at least 3 cells")
     if len(start) != a.ndim or not all(0 <= i < n for i, n in zip(start, a.shape, strict=True)):
         raise ValueError(f"start={start} must be a cell of a grid of shape {a.shape}")
-    heights, links = a.ravel().tolist(), _links(a.shape, periodic)
-    cell, place = _descend(heights, links, int(np.ravel_multi_index(start, a.shape)), (0,) * a.ndim)
-    rows, barrier = [(place, heights[cell], 0.0)], 0.0
+    grid = _Grid(a, periodic)
+    cell, place = grid.descend(int(np.ravel_multi_index(start, a.shape)), (0,) * a.ndim)
+    rows, barrier = [(place, grid.heights[cell], 0.0)], 0.0
     while math.hypot(*place) <= reach:
-        level, lower, place_below = _flood(heights, links, cell, place)
+        level, lower, place_below = grid.flood(cell, place)
         if lower < 0:
             break
-        barrier = max(barrier, level - heights[cell])
-        cell, place = _descend(heights, links, lower, place_below)
-        rows.append((place, heights[cell], barrier))
+        barrier = max(barrier, level - grid.heights[cell])
+        cell, place = grid.descend(lower, place_below)
+        rows.append((place, grid.heights[cell], barrier))
     places, found, barriers = zip(*rows, strict=True)
     return ActivatedTrajectory(np.array(places), np.array(found), np.array(barriers))
 
 
 Place: TypeAlias = tuple[int, ...]
-Links: TypeAlias = list[list[tuple[int, int, int]]]
 
 
-@functools.lru_cache(maxsize=4)
-def _links(shape: tuple[int, ...], periodic: bool) -> Links:
-    """Neighbours of each cell as (cell, axis, step)."""
-    cells = np.arange(math.prod(shape)).reshape(shape)
-    links: Links = [[] for _ in range(cells.size)]
-    for axis in range(len(shape)):
-        for step in (-1, 1):
-            beside = np.roll(cells, -step, axis).ravel().tolist()
-            edge = np.moveaxis(np.zeros(shape, bool), axis, 0)
-            edge[-1 if step > 0 else 0] = not periodic
-            walls = np.moveaxis(edge, 0, axis).ravel().tolist()
-            for cell, other in enumerate(beside):
-                if not walls[cell]:
-                    links[cell].append((other, axis, step))
-    return links
+class _Grid:
+    """Heights of the cells of a grid, numbered in C order, and the ways between them."""
 
+    def __init__(self, field: Array, periodic: bool):
+        flat: Any = np.ascontiguousarray(field).ravel()
+        self.heights = memoryview(flat)  # single entries come fast, nothing is copied
+        self.axes = [(axis, n, math.prod(field.shape[axis + 1:])) for axis, n in enumerate(field.shape)]
+        self.periodic = periodic
 
-def _moved(place: Place, axis: int, step: int) -> Place:
-    return (*place[:axis], place[axis] + step, *place[axis + 1:])
+    def neighbours(self, cell: int, place: Place) -> Iterator[tuple[int, Place]]:
+        """Cells beside one, each with its unwrapped place."""
+        for axis, n, stride in self.axes:
+            at = cell // stride % n
+            for step, edge in ((-1, 0), (1, n - 1)):
+                if at != edge:
+                    yield cell + step * stride, (*place[:axis], place[axis] + step, *place[axis + 1:])
+                elif self.periodic:
+                    yield cell - step * (n - 1) * stride, (*place[:axis], place[axis] + step, *place[axis + 1:])
 
+    def descend(self, cell: int, place: Place) -> tuple[int, Place]:
+        """Steepest descent over neighbours to a local minimum."""
+        while True:
+            other, there = min(self.neighbours(cell, place), key=lambda found: self.heights[found[0]])
+            if self.heights[other] >= self.heights[cell]:
+                return cell, place
+            cell, place = other, there
 
-def _descend(heights: list[float], links: Links, cell: int, place: Place) -> tuple[int, Place]:
-    """Steepest descent over neighbours to a local minimum."""
-    while True:
-        other, axis, step = min(links[cell], key=lambda link: heights[link[0]])
-        if heights[other] >= heights[cell]:
-            return cell, place
-        cell, place = other, _moved(place, axis, step)
-
-
-def _flood(heights: list[float], links: Links, source: int, place: Place) -> tuple[float, int, Place]:
-    """Highest level on the lowest way from a minimum to a lower cell, and that cell (-1 when there is none)."""
-    bottom = level = heights[source]
-    wet, shore = {source}, [(bottom, source, place)]
-    while shore:
-        height, cell, place = heapq.heappop(shore)
-        if height < bottom:
-            return level, cell, place
-        level = max(level, height)
-        for other, axis, step in links[cell]:
-            if other not in wet:
-                wet.add(other)
-                heapq.heappush(shore, (heights[other], other, _moved(place, axis, step)))
-    return level, -1, place
+    def flood(self, source: int, place: Place) -> tuple[float, int, Place]:
+        """Highest level on the lowest way from a minimum to a lower cell, and that cell (-1 when there is none)."""
+        bottom = level = self.heights[source]
+        wet, shore = {source}, [(bottom, source, place)]
+        while shore:
+            height, cell, place = heapq.heappop(shore)
+            if height < bottom:
+                return level, cell, place
+            level = max(level, height)
+            for other, there in self.neighbours(cell, place):
+                if other not in wet:
+                    wet.add(other)
+                    heapq.heappush(shore, (self.heights[other], other, there))
+        return level, -1, place

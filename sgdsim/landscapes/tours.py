@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -189,11 +188,12 @@ def shortest_tour(distance: ArrayLike) -> tuple[float, list[int]]:
     n = len(d) - 1  # cities 1 to n are bits 0 to n - 1; city 0 is home
     best = np.full((1 << n, n), np.inf)  # of paths from home through a set to its last city
     best[1 << np.arange(n), np.arange(n)] = d[0, 1:]
-    for size in range(2, n + 1):
-        for members in combinations(range(n), size):
-            inside, subset = list(members), sum(1 << k for k in members)
-            for last in inside:
-                best[subset, last] = (best[subset ^ (1 << last), inside] + d[1:, 1:][inside, last]).min()
+    subsets = np.arange(1 << n)
+    size = sum(subsets >> k & 1 for k in range(n))
+    for members in range(2, n + 1):
+        for last in range(n):
+            inside = subsets[(size == members) & (subsets >> last & 1 == 1)]
+            best[inside, last] = (best[inside ^ (1 << last)] + d[1:, 1 + last]).min(axis=1)
     subset, tour = (1 << n) - 1, [int((best[-1] + d[1:, 0]).argmin())]
     length = float((best[-1] + d[1:, 0]).min())
     while subset := subset ^ (1 << tour[-1]):

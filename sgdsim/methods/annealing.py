@@ -15,47 +15,13 @@ import numpy as np
 from scipy.optimize import OptimizeResult
 
 from sgdsim.landscapes.moves import GaussianSteps, Move
-from sgdsim.methods.cooling import Cooling, cooling
+from sgdsim.methods.cooling import Cooling, cooling, initial_temperature
 from sgdsim.problems._arrays import whole
 
-__all__ = ["AnnealingState", "Move", "initial_temperature", "simulated_annealing"]
+__all__ = ["AnnealingState", "Move", "simulated_annealing"]
 
 Array = np.ndarray
 TRIALS, RECORDS = 100, 100
-
-
-def initial_temperature(increases: Any, acceptance: float = 0.8) -> float:
-    """Temperature at which about this part of the moves uphill is accepted: mean increase / log(1 / acceptance).
-
-    By Jensen's inequality at least that part is accepted.
-
-    Parameters
-    ----------
-    increases : array_like
-        Changes of the energy by proposals; those that are not positive, or not finite, are left out.
-    acceptance : float
-        Strictly between 0 and 1.
-
-    Returns
-    -------
-    float
-        In units of energy; 1.0 where no proposal went uphill.
-
-    Raises
-    ------
-    ValueError
-        When `acceptance` is out of range.
-
-    Examples
-    --------
-    >>> round(initial_temperature([1.0, 3.0, -5.0]), 6)
-    8.96284
-    """
-    if not 0 < acceptance < 1:
-        raise ValueError(f"acceptance={acceptance} must lie strictly between 0 and 1")
-    changes = np.asarray(increases, float)
-    uphill = changes[(changes > 0) & np.isfinite(changes)]
-    return float(uphill.mean() / math.log(1 / acceptance)) if uphill.size else 1.0
 
 
 @dataclass
@@ -117,7 +83,7 @@ def simulated_annealing(fun: Callable[..., Any], x0: Any, args: tuple[Any, ...] 
     fun : callable
         Energy `fun(x, *args) -> float`. A NaN is refused like an infinite energy, and counted.
     x0 : array_like or object
-        Vector, or any state when `neighbour` is given; it is copied.
+        Vector, or any state when `neighbour` is given; states are copied by `copy.copy`.
     args : tuple
     seed : int or numpy.random.SeedSequence
     maxfev : int
@@ -125,7 +91,8 @@ def simulated_annealing(fun: Callable[..., Any], x0: Any, args: tuple[Any, ...] 
     bounds : sequence of (low, high) or scipy.optimize.Bounds, optional
         For vectors; None or an infinity is an open end.
     neighbour : callable, optional
-        `neighbour(x, rng)` gives a new state, or a `Move` with the change of the energy (it counts as one energy).
+        `neighbour(x, rng)` gives a new state and leaves x alone, or gives a `Move` with the change of the energy,
+        which counts as one computed energy; the best one is computed afresh at the end.
         By default a normal step in all coordinates, reflected at the bounds.
     step_size : float or array, shape (d,), optional
         Standard deviation of that step. By default a tenth of the bounds' width (of max(1, abs(x0)) where they are
@@ -183,7 +150,8 @@ def simulated_annealing(fun: Callable[..., Any], x0: Any, args: tuple[Any, ...] 
                 [state.propose(energy, moves)[1] for _ in range(min(TRIALS, maxfev // 10))], acceptance)
     else:
         state = copy.deepcopy(resume.state)
-        moves.size = moves.size if state.step_size is None else state.step_size
+        if neighbour is None:
+            moves.size = state.step_size
     length = max(maxfev - state.nfev + state.nit, 1)
     temperatures = _schedule(schedule, state.temperature, length, final_temp)
     stopped = False
@@ -206,9 +174,8 @@ def _start(energy: Callable[[Any], float], x: Any, seed: int | np.random.SeedSeq
     if not math.isfinite(value):
         raise ValueError(f"fun(x0)={value}; the energy must be finite at the start")
     root = seed if isinstance(seed, np.random.SeedSequence) else np.random.SeedSequence(whole("seed", seed, 0))
-    streams = [np.random.default_rng(np.random.SeedSequence(root.entropy, spawn_key=(*root.spawn_key, k)))
-               for k in range(2)]
-    return AnnealingState(x, value, copy.copy(x), value, *streams)
+    stream = lambda k: np.random.default_rng(np.random.SeedSequence(root.entropy, spawn_key=(*root.spawn_key, k)))
+    return AnnealingState(x, value, copy.copy(x), value, stream(0), stream(1))
 
 
 def _schedule(schedule: str | float | Cooling, initial: float, length: int, final: float | None) -> Cooling:
@@ -249,7 +216,7 @@ def _report(callback: Callable[[OptimizeResult], Any] | None, state: AnnealingSt
         return False
     last = {name: column[-1] for name, column in state.history.items()}
     try:
-        return callback(OptimizeResult(last, x=copy.copy(state.x), fun=state.energy, best_x=state.best_x,
+        return callback(OptimizeResult(last, x=copy.copy(state.x), fun=state.energy, best_x=copy.copy(state.best_x),
                                        nfev=state.nfev)) is True
     except StopIteration:
         return True
@@ -260,6 +227,6 @@ def _result(energy: Callable[[Any], float], state: AnnealingState, stopped: bool
     if abs(best - state.best) > 1e-6 * max(1.0, abs(best)):
         raise ValueError(f"neighbour reports changes that add up to the energy {state.best}; fun says {best}")
     return OptimizeResult(
-        x=state.best_x, fun=best, nfev=state.nfev + state.incremental, nit=state.nit, success=not stopped,
+        x=copy.copy(state.best_x), fun=best, nfev=state.nfev + state.incremental, nit=state.nit, success=not stopped,
         status=99 if stopped else 0, message="stopped by the callback" if stopped else "maxfev energies were computed",
         invalid=state.invalid, state=state, history={name: np.array(c) for name, c in state.history.items()})

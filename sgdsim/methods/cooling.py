@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from sgdsim.problems._arrays import whole
 
-__all__ = ["COOLINGS", "Cooling", "Fast", "Geometric", "Linear", "Logarithmic", "cooling"]
+__all__ = ["COOLINGS", "Cooling", "Fast", "Geometric", "Linear", "Logarithmic", "cooling", "initial_temperature"]
 
 #: Temperature, in units of energy, as a function of the number of the proposal, an integer or an array of them.
 Cooling = Callable[[Any], Any]
@@ -188,3 +188,37 @@ def cooling(name: str, initial: float, steps: int, final: float | None = None) -
     if final is not None:
         raise ValueError(f"final_temperature={final} was given; a {name} schedule has none")
     return Fast(initial) if name == "fast" else Logarithmic(initial * math.log(2))
+
+
+def initial_temperature(increases: Any, acceptance: float = 0.8) -> float:
+    """Temperature at which about this part of the moves uphill is accepted: mean increase / log(1 / acceptance).
+
+    By Jensen's inequality at least that part is accepted.
+
+    Parameters
+    ----------
+    increases : array_like
+        Changes of the energy by proposals; those that are not positive, or not finite, are left out.
+    acceptance : float
+        Strictly between 0 and 1.
+
+    Returns
+    -------
+    float
+        In units of energy; 1.0 where no proposal went uphill.
+
+    Raises
+    ------
+    ValueError
+        When `acceptance` is out of range.
+
+    Examples
+    --------
+    >>> round(initial_temperature([1.0, 3.0, -5.0]), 6)
+    8.96284
+    """
+    if not 0 < acceptance < 1:
+        raise ValueError(f"acceptance={acceptance} must lie strictly between 0 and 1")
+    changes = np.asarray(increases, float)
+    uphill = changes[(changes > 0) & np.isfinite(changes)]
+    return float(uphill.mean() / math.log(1 / acceptance)) if uphill.size else 1.0

@@ -9,7 +9,8 @@ multiplies the learning rate. To first order S is gamma (n_1 + n_2) times the no
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -18,9 +19,48 @@ from torch import Tensor, nn
 from sgdsim.methods.probing import Closure, Probe, mean_unit_gradient, probing, unit_gradient
 from sgdsim.methods.relative_rate import RelativeRate
 
-__all__ = ["SALR"]
+__all__ = ["SALR", "local_sharpness"]
 
+Direction = Callable[[Sequence[Tensor]], list[Tensor | None]]
 DIRECTIONS = ("batch", "per_sample")
+
+
+def local_sharpness(probe: Probe, *, probe_length: float = 2e-3, n_descent: int = 5, n_ascent: int = 5,
+                    direction: Direction = unit_gradient) -> float:
+    """Loss after steps along a direction minus loss after steps against it, each walk from the weights of the probe.
+
+    Parameters
+    ----------
+    probe : Probe
+        From `sgdsim.methods.probing.probing`.
+    probe_length : float
+        gamma, times the direction, is a step.
+    n_descent, n_ascent : int
+        n_1 steps against the direction, n_2 along it; 0 stays at the weights.
+    direction : callable
+        Of the parameters, whose gradients are those of the loss where they are; the normalised gradient by default.
+
+    Examples
+    --------
+    >>> w = nn.Parameter(torch.tensor([3.0, 4.0], dtype=torch.float64))
+    >>> def closure():
+    ...     w.grad = None
+    ...     loss = w.square().sum() / 2
+    ...     loss.backward()
+    ...     return loss
+    >>> with torch.no_grad(), probing(nn.Module(), [w], closure) as probe:
+    ...     round(local_sharpness(probe, probe_length=0.1), 12)          # (5.5^2 - 4.5^2) / 2
+    5.0
+    """
+    ends = []
+    for steps, length in ((n_descent, -probe_length), (n_ascent, probe_length)):
+        probe.reset()
+        value = float(probe.loss)
+        for _ in range(steps):
+            probe.move(direction(probe.parameters), length)
+            value = probe.evaluate()
+        ends.append(value)
+    return ends[1] - ends[0]
 
 
 class SALR(RelativeRate):
@@ -92,20 +132,12 @@ class SALR(RelativeRate):
         if self.direction == "per_sample" and batch is None:
             raise ValueError("batch=None: directions per sample need step(closure, batch=(inputs, target))")
         with probing(self.model, self.parameters(), closure) as probe:
-            low = self._walk(probe, batch, self.n_descent, -self.probe_length)
-            probe.reset()
-            high = self._walk(probe, batch, self.n_ascent, self.probe_length)
+            measured = local_sharpness(probe, probe_length=self.probe_length, n_descent=self.n_descent,
+                                       n_ascent=self.n_ascent, direction=self._direction(batch))
         self.evaluations += probe.evaluations
-        return probe.loss, high - low
+        return probe.loss, measured
 
-    def _walk(self, probe: Probe, batch: tuple[Tensor, Tensor] | None, steps: int, length: float) -> float:
-        """Loss after so many steps along, or against, the direction."""
-        value = float(probe.loss)
-        for _ in range(steps):
-            if batch is not None and self.loss is not None and self.direction == "per_sample":
-                direction = mean_unit_gradient(self.model, self.loss, *batch, probe.parameters)
-            else:
-                direction = unit_gradient(probe.parameters)
-            probe.move(direction, length)
-            value = probe.evaluate()
-        return value
+    def _direction(self, batch: tuple[Tensor, Tensor] | None) -> Direction:
+        if self.direction == "batch" or batch is None or self.loss is None:
+            return unit_gradient
+        return partial(mean_unit_gradient, self.model, self.loss, *batch)

@@ -61,7 +61,7 @@ class StackedBatchNormMLP(_BatchNormStack):
     seeds : sequence of int
         One for each model; models of equal seed start equal, on every device. Weights are N(0, 2 / fan-in).
     ghost_batch_size : int, optional
-        Samples of a ghost batch, a divisor of every batch that is trained on; by default the batch.
+        Samples of a ghost batch, a divisor of every larger batch that is trained on; by default the batch.
 
     Raises
     ------
@@ -81,7 +81,7 @@ class StackedBatchNormMLP(_BatchNormStack):
     def forward(self, x: Tensor) -> Tensor:
         """Logits (P, B, classes) of inputs (P, B, ...)."""
         batch = x.shape[1]
-        ghost = self.ghost_batch_size if self.training and self.ghost_batch_size else batch
+        ghost = min(self.ghost_batch_size or batch, batch) if self.training else batch
         if batch % ghost:
             raise ValueError(f"ghost_batch_size is {ghost}; allowed: a divisor of the batch of {batch}")
         h = x.flatten(2).mT  # (P, units, B): the samples of one unit side by side, as its statistics want them

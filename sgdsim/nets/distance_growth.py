@@ -25,7 +25,7 @@ def measure_cells(configs: list[dict[str, Any]], device: str = "cpu") -> list[Me
     """Train networks at a constant rate; the settings may differ in rate, momentum, weight decay and seed only.
 
     Settings: `data`, `images`, `test_images`, `pool` (see `sgdsim.nets.load`); `net`, which is `mlp` (with `hidden`) or
-    `cnn` (with `channels`); `batch_size`, `learning_rate`, `momentum`, `weight_decay` (of all parameters), `steps`,
+    `cnn` (with `channels`); `batch_size`, `ghost_batch_size` (of the perceptron; null: none), `learning_rate`, `momentum`, `weight_decay` (of all parameters), `steps`,
     `points`, `seed`.
 
     Metrics: `curve_t`, at most `points` numbers of updates, even in their logarithm up to `steps`; at each of them
@@ -58,7 +58,7 @@ def measure_cells(configs: list[dict[str, Any]], device: str = "cpu") -> list[Me
 
 def _network(config: dict[str, Any], seeds: list[int], data: DataSet) -> Stack:
     if config["net"] == "mlp":
-        return StackedBatchNormMLP((data.train_x[0].size, *config["hidden"], 10), seeds)
+        return StackedBatchNormMLP((data.train_x[0].size, *config["hidden"], 10), seeds, config["ghost_batch_size"])
     if config["net"] == "cnn":
         return StackedBatchNormCNN(data.train_x.shape[1:], config["channels"], seeds)
     raise ValueError(f"net is {config['net']!r}; allowed: mlp, cnn")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import lru_cache
-from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -16,7 +14,7 @@ from sgdsim.nets.curvature import sharpness
 from sgdsim.nets.data import load
 from sgdsim.nets.host_random import generator
 from sgdsim.nets.measured import Measured, column
-from sgdsim.nets.models import Stack, StackedMLP
+from sgdsim.nets.models import StackedMLP
 from sgdsim.nets.threads import one_thread
 from sgdsim.nets.training import evaluate, train
 
@@ -51,8 +49,7 @@ def measure_cells(configs: list[dict[str, Any]], device: str = "cpu") -> list[Me
                     on_record=lambda step, model: curve.append(evaluate(model, x, y)[0]))
         diverged |= torch.from_numpy(run.diverged)
         updates += steps
-    everywhere = [a.expand(len(seeds), *a.shape) for a in (x, y)]
-    largest = sharpness(stack, *everywhere) + torch.tensor(decay, device=device)
+    largest = sharpness(stack, x.expand(len(seeds), *x.shape), y.expand(len(seeds), -1)).cpu() + torch.tensor(decay)
     losses = torch.stack(curve, dim=1).cpu().numpy()
     facts = {"steps": updates, "data": data.name, "data_sha256": data.sha256}
     return [Measured("diverged", {}, facts) if diverged[i] else Measured("ok", {
@@ -88,7 +85,7 @@ def stages(config: dict[str, Any]) -> list[tuple[float, int, int, int]]:
     for number, end in enumerate(ends):
         batch_size = config["batch_size"] * (factor**number if kind == "growth" else 1)
         if n % batch_size:
-            raise ValueError(f"batch_size is {batch_size}; allowed: a divisor of the {n} images, so that epochs are whole")
+            raise ValueError(f"batch_size is {batch_size}; allowed: a divisor of the {n} images")
         rate = factor**-number if kind == "decay" else 1.0
         found.append((float(rate), batch_size, end - begin, (end - begin) * n // batch_size))
         begin = end
@@ -102,13 +99,8 @@ def _batches(x: Tensor, y: Tensor, seeds: list[int], batch_size: int, stage: int
 
 
 def _labels(config: dict[str, Any]) -> np.ndarray:
-    return _noisy_labels(*(config[name] for name in ("data", "images", "pool", "label_noise")))
-
-
-@lru_cache(maxsize=4)
-def _noisy_labels(data: str, images: int, pool: int, label_noise: float) -> np.ndarray:
-    y, stream = load(data, images, 1, pool).train_y.copy(), generator(0, "label noise")
-    wrong = stream.random(len(y)) < label_noise
+    y, stream = load(config["data"], config["images"], 1, config["pool"]).train_y.copy(), generator(0, "label noise")
+    wrong = stream.random(len(y)) < config["label_noise"]
     y[wrong] = stream.integers(10, size=len(y))[wrong]
     return y
 

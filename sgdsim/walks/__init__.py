@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from sgdsim.walks.hopping import HopLaw, hop, hop_law
+from sgdsim.walks.langevin import Walks, walk
 
-__all__ = ["HopLaw", "hop", "hop_law"]
+__all__ = ["HopLaw", "Walks", "hop", "hop_law", "walk"]

@@ -1,5 +1,22 @@
-"""Claims of low_rank_bias (being written)."""
+"""Weight decay, the noise of SGD and the rank of weight matrices: what is exact, what the bound can say, what networks do."""
 
 from __future__ import annotations
 
-__all__: list[str] = []
+from sgdsim.claims.low_rank_bias.gradient_rank import batch_norm_takes_one_rank, rank_of_a_batch_gradient
+from sgdsim.claims.low_rank_bias.unrolling import (
+    bound_is_empty_in_practice,
+    decaying_rates_keep_the_memory,
+    momentum_shortens_the_memory,
+    rank_bound_of_weight_decay,
+    weights_are_recent_gradients,
+)
+
+__all__ = [
+    "rank_of_a_batch_gradient",
+    "batch_norm_takes_one_rank",
+    "weights_are_recent_gradients",
+    "rank_bound_of_weight_decay",
+    "momentum_shortens_the_memory",
+    "decaying_rates_keep_the_memory",
+    "bound_is_empty_in_practice",
+]

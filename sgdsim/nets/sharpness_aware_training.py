@@ -1,0 +1,217 @@
+"""Measures cells that train a network by SGD, momentum or Adam: alone, by SALR, by SAM, or at the gradient-norm rate."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from sgdsim.methods.probing import Closure
+from sgdsim.methods.relative_rate import GradientNormRate, RelativeRate
+from sgdsim.methods.salr import SALR
+from sgdsim.methods.sam import SAM
+from sgdsim.nets.architectures import cross_entropy, mlp, small_cnn, small_transformer
+from sgdsim.nets.batches import batch_indices
+from sgdsim.nets.curvature import Curvature
+from sgdsim.nets.data import load
+from sgdsim.nets.measured import Measured
+from sgdsim.nets.results import canonical
+from sgdsim.nets.texts import load_text, sequences
+from sgdsim.nets.threads import one_thread
+
+__all__ = ["Task", "closure_of", "measure_cells", "optimizer_of", "task_of"]
+
+CLASSES, POINTS, MOMENTUM = 10, 24, 0.9
+#: Gradient evaluations in an update of SALR as published, which all methods may spend: 5 + 5 more every second update.
+EVALUATIONS = 6
+SETTINGS = ("data", "images", "test_images", "pool", "length", "net", "hidden", "channels", "width", "layers")
+EXAMPLES = 256  # of the training set, for the sharpness
+LANCZOS: dict[str, Any] = {"tolerance": 2e-2, "steps": 30}
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """Training and test examples, a network for each seed, and the facts that belong to the provenance."""
+
+    x: Tensor
+    y: Tensor
+    test_x: Tensor
+    test_y: Tensor
+    network: Callable[[int], nn.Module]
+    facts: dict[str, Any]
+
+
+@one_thread()
+def measure_cells(configs: list[dict[str, Any]], device: str = "cpu") -> list[Measured]:
+    """Train networks.
+
+    Settings: those of `task_of`; `base`, which is `sgd`, `momentum` or `adam`; `method`, which is `base`, `salr`, `norm` or `sam` (with
+    their defaults; `cap` of the ratios); `batch_size`, `learning_rate`, `seed`; `steps`.
+
+    Metrics after `steps` updates, in evaluation mode: `train_loss`, `train_accuracy`, `test_loss`, `test_accuracy`,
+    `sharpness` (largest eigenvalue of the Hessian of the training loss of at most `sharpness_examples` examples);
+    `mean_rate`, the mean over updates of the rate in use; `evaluations` of the gradient; `curve_t`, `curve_loss`, mean losses of the
+    batches in between. Under `equal_cost` the same numbers after as many updates as 6 x `steps` evaluations allow, those of SALR. With
+    `method` `salr`, under `matched`, those of the base alone, at the mean rate of that run, after `steps` updates.
+    """
+    return [_measure(config, torch.device(device)) for config in configs]
+
+
+def task_of(config: dict[str, Any], device: torch.device) -> Task:
+    """Data and networks of a cell.
+
+    Settings: `data` with `images`, `test_images`, `pool` (see `sgdsim.nets.load`), and `net` `mlp` with `hidden` units or `cnn_batch_norm`
+    with `channels`; or `data` `tiny-shakespeare` in windows of `length` characters, as many as `images` says for training, and after
+    them `test_images` for the test, and `net` `transformer` with `width` and `layers`.
+
+    Raises
+    ------
+    ValueError
+        Unknown network.
+    """
+    return _task(canonical({name: config[name] for name in SETTINGS if name in config}), device)
+
+
+@lru_cache(maxsize=4)
+def _task(settings: str, device: torch.device) -> Task:
+    config = json.loads(settings)
+    n, test = config["images"], config["test_images"]
+    if config["net"] == "transformer":
+        text = load_text(config["data"])
+        codes, following = sequences(text.codes, config["length"], n + test)
+        arrays: tuple[np.ndarray, ...] = (codes[:n], following[:n], codes[n:], following[n:])
+        checksum, symbols = text.sha256, len(text.alphabet)
+
+        def network(seed: int) -> nn.Module:
+            return small_transformer(symbols, seed, length=config["length"], width=config["width"],
+                                     layers=config["layers"])
+    else:
+        data = load(config["data"], n, test, config["pool"])
+        arrays, checksum = (data.train_x, data.train_y, data.test_x, data.test_y), data.sha256
+        shape = data.train_x.shape[1:]
+
+        def network(seed: int) -> nn.Module:
+            if config["net"] == "mlp":
+                return mlp((math.prod(shape), *config["hidden"], CLASSES), seed)
+            if config["net"] != "cnn_batch_norm":
+                raise ValueError(f"net is {config['net']!r}; allowed: mlp, cnn_batch_norm, transformer")
+            return small_cnn(shape, CLASSES, seed, channels=config["channels"], batch_norm=True)
+    x, y, test_x, test_y = (torch.from_numpy(np.ascontiguousarray(a)).to(device) for a in arrays)
+    return Task(x, y, test_x, test_y, network, {"data": config["data"], "data_sha256": checksum})
+
+
+def base_optimizer(name: str, model: nn.Module, rate: float) -> torch.optim.Optimizer:
+    """SGD, SGD with momentum 0.9, or Adam."""
+    if name == "adam":
+        return torch.optim.Adam(model.parameters(), lr=rate)
+    if name not in ("sgd", "momentum"):
+        raise ValueError(f"base is {name!r}; allowed: sgd, momentum, adam")
+    return torch.optim.SGD(model.parameters(), lr=rate, momentum=MOMENTUM if name == "momentum" else 0.0)
+
+
+def optimizer_of(config: dict[str, Any], model: nn.Module) -> torch.optim.Optimizer:
+    """The base optimizer of a cell, or a wrapper around it."""
+    base, method = base_optimizer(config["base"], model, config["learning_rate"]), config["method"]
+    if method == "salr":
+        return SALR(model, base, cap=config["cap"])
+    if method == "norm":
+        return GradientNormRate(model, base, cap=config["cap"])
+    if method not in ("base", "sam"):
+        raise ValueError(f"method is {method!r}; allowed: base, salr, norm, sam")
+    return SAM(model, base) if method == "sam" else base
+
+
+def closure_of(model: nn.Module, optimizer: torch.optim.Optimizer, x: Tensor, y: Tensor) -> Closure:
+    """Mean loss of a batch with its gradient."""
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        loss = cross_entropy(model(x), y)
+        loss.backward()
+        return loss.detach()
+
+    return closure
+
+
+@dataclass
+class _Run:
+    """A training that can go on: mean losses and rates of all updates so far."""
+
+    task: Task
+    config: dict[str, Any]
+    losses: list[float] = field(default_factory=list)
+    rates: list[float] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.model = self.task.network(self.config["seed"]).to(self.task.x.device)
+        self.optimizer = optimizer_of(self.config, self.model)
+        self.batches: Iterator[Tensor] = batch_indices(
+            len(self.task.y), [self.config["seed"]], self.config["batch_size"], device=self.task.x.device)
+
+    @property
+    def evaluations(self) -> int:
+        return int(getattr(self.optimizer, "evaluations", len(self.losses)))
+
+    def until(self, updates: float = math.inf, evaluations: float = math.inf) -> dict[str, Any] | None:
+        """Train on until so many updates or evaluations are done; metrics then, or None once the loss is not finite."""
+        self.model.train()
+        while len(self.losses) < updates and self.evaluations < evaluations:
+            rows = next(self.batches)[0]
+            closure = closure_of(self.model, self.optimizer, self.task.x[rows], self.task.y[rows])
+            self.losses.append(float(self.optimizer.step(closure)))
+            factor = self.optimizer.factor if isinstance(self.optimizer, RelativeRate) else 1.0
+            self.rates.append(self.config["learning_rate"] * factor)
+            if not math.isfinite(self.losses[-1]):
+                return None
+        metrics = _judged(self.model, self.task)
+        return {**metrics, "mean_rate": float(np.mean(self.rates)), "updates": len(self.losses),
+                "evaluations": self.evaluations} if math.isfinite(metrics["train_loss"]) else None
+
+
+def _measure(config: dict[str, Any], device: torch.device) -> Measured:
+    task = task_of(config, device)
+    run, facts = _Run(task, config), task.facts | {"steps": config["steps"]}
+    ends = run.until(updates=config["steps"])
+    if ends is None:
+        return Measured("diverged", {}, facts)
+    metrics = {**ends, **_curve(run.losses)}
+    if config["method"] == "salr":
+        steady = config | {"method": "base", "learning_rate": ends["mean_rate"]}
+        metrics["matched"] = _Run(task, steady).until(updates=config["steps"])
+    else:
+        metrics["equal_cost"] = run.until(evaluations=EVALUATIONS * config["steps"])
+    return Measured("ok", _rounded(metrics), facts)
+
+
+def _judged(model: nn.Module, task: Task) -> dict[str, float]:
+    model.eval()
+    found: dict[str, float] = {}
+    for name, x, y in (("train", task.x, task.y), ("test", task.test_x, task.test_y)):
+        with torch.no_grad():
+            output = torch.cat([model(part) for part in x.split(500)]).double()
+        found[f"{name}_loss"] = float(cross_entropy(output, y))
+        found[f"{name}_accuracy"] = float((output.argmax(dim=-1) == y).double().mean())
+    if math.isfinite(found["train_loss"]):
+        data = (task.x[:EXAMPLES], task.y[:EXAMPLES])
+        found["sharpness"] = float(Curvature(model, cross_entropy, data).largest(**LANCZOS).values[0])
+    return found
+
+
+def _curve(losses: list[float]) -> dict[str, list[Any]]:
+    ends = np.unique(np.linspace(0, len(losses), POINTS + 1).round().astype(int))
+    return {"curve_t": ends[1:].tolist(),
+            "curve_loss": [float(np.mean(losses[a:b])) for a, b in zip(ends[:-1], ends[1:], strict=True)]}
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _rounded(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [_rounded(part) for part in value]
+    return float(f"{value:.5g}") if isinstance(value, float) else value
