@@ -61,16 +61,9 @@ def test_a_good_fit_by_a_wrong_law_is_found_out():
 
 
 def test_noise_that_hides_the_law_leaves_the_question_open():
-    """With errors of 30 % no law of three is preferred; and a constant says nothing between laws that contain it."""
-    rng = np.random.default_rng(11)
-    assert compare_growth_laws(T, T**0.02 * np.exp(0.3 * rng.standard_normal((5, T.size)))).preferred() is None
-
-
-def test_of_equal_laws_each_is_preferred_by_chance_only():
-    """Data that two laws describe equally (saturation far away is the square root): no preference at 99.9 %."""
-    paths = np.sqrt(T) * (1 + 0.01 * np.random.default_rng(2).standard_normal((20, T.size)))
-    advantage = compare_growth_laws(T, paths).advantage("power", "saturation")
-    assert advantage.low < 0 < advantage.high or advantage.value < 0.5
+    """t^0.02 grows by a tenth in all; with errors of 30 % no law is preferred."""
+    errors = np.exp(0.3 * np.random.default_rng(11).standard_normal((5, T.size)))
+    assert compare_growth_laws(T, T**0.02 * errors).preferred() is None
 
 
 @given(st.floats(1e-3, 1e3), st.floats(0.1, 2.0), st.sampled_from(ALL))

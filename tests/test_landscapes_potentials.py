@@ -7,7 +7,13 @@ from hypothesis import strategies as st
 from scipy.integrate import quad
 from scipy.special import j0
 
-from sgdsim.landscapes import FourierField, TabulatedField, fractional_brownian, random_walk_potential, spectral_field
+from sgdsim.landscapes import (
+    FourierField,
+    TabulatedField,
+    fractional_brownian,
+    random_walk_potential,
+    spectral_field,
+)
 from sgdsim.landscapes.potentials import _increment_covariance, _mode_variance
 
 EXPONENTS = (0.2, 0.7, 1.0, 1.5, 1.9)

@@ -14,7 +14,7 @@ from sgdsim.kernels.sines import minus_cosine
 
 __all__ = ["WAVES", "move_by", "walk_on_table", "walk_on_waves"]
 
-WAVES = 32  # waves that are summed side by side: as many sums, in this order on every machine
+WAVES = 32  # waves that are summed side by side: as many sums, added up in a fixed order
 _AHEAD = 64  # steps whose noise is drawn together
 
 
@@ -24,8 +24,12 @@ def _slope(x, turns, offset, weight, sums):
     for group in range(len(turns)):
         for k in range(WAVES):
             sums[k] += weight[group, k] * minus_cosine(x * turns[group, k] + offset[group, k])
+    for k in range(WAVES // 2):
+        sums[k] += sums[k + WAVES // 2]
+    for k in range(WAVES // 4):
+        sums[k] += sums[k + WAVES // 4]
     total = sums[0]
-    for k in range(1, WAVES):
+    for k in range(1, WAVES // 4):
         total += sums[k]
     return total
 
@@ -41,20 +45,19 @@ def walk_on_waves(key0, key1, first, last, turns, offset, weight, rate, kick, po
         for begin in range(first, last, _AHEAD):
             count = min(_AHEAD, last - begin)
             fill_normals(key0, key1[walker:walker + LANES], begin, count, 0, 1, noise)
-            for lane in range(min(LANES, len(points) - walker)):
-                x = points[walker + lane]
-                for t in range(count):
-                    x -= rate * _slope(x, turns, offset, weight, sums) - kick * noise[t, 0, lane]
-                points[walker + lane] = x
+            for t in range(count):
+                for b in range(walker, min(walker + LANES, len(points))):  # one sum begins while the last one ends
+                    slope = _slope(points[b], turns, offset, weight, sums)
+                    points[b] -= rate * slope - kick * noise[t, 0, b - walker]
 
 
 @njit(**OPTIONS)
-def walk_on_table(key0, key1, first, last, low, high, cells_per_unit, forces, rate, kick, points, left):
+def walk_on_table(key0, key1, first, last, low, high, cells_per_unit, last_cell, forces, rate, kick, points, left):
     """Steps first, ..., last - 1 of walkers `points` (B,) on a table of slopes, parabolas (cells, 3).
 
     left[b] is the step after which a walker is off the table, where it stays; -1 before.
     """
-    noise, cells = np.empty((_AHEAD, 2, LANES), np.float32), len(forces)
+    noise = np.empty((_AHEAD, 2, LANES), np.float32)
     for walker in range(0, len(points), LANES):
         lanes = min(LANES, len(points) - walker)
         x, out = points[walker:walker + lanes], left[walker:walker + lanes]
@@ -66,8 +69,8 @@ def walk_on_table(key0, key1, first, last, low, high, cells_per_unit, forces, ra
                     if out[lane] >= 0:
                         continue
                     place = (x[lane] - low) * cells_per_unit
-                    cell = min(np.int64(place), cells - 1)
-                    place -= cell
+                    whole = min(np.floor(place), last_cell)
+                    cell, place = np.int64(whole), place - whole
                     slope = forces[cell, 0] + place * (forces[cell, 1] + place * forces[cell, 2])
                     x[lane] -= rate * slope - kick * noise[t, 0, lane]
                     if not low <= x[lane] <= high:

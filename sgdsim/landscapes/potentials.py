@@ -175,11 +175,10 @@ def spectral_field(shape: int | tuple[int, ...], exponent: float, seed: int | np
     """
     from scipy.fft import irfftn, rfftn
 
-    sides = tuple(shape) if np.ndim(shape) else (shape,)
-    if not sides:
+    given = shape if isinstance(shape, tuple) else (shape,)
+    if not given:
         raise ValueError("shape=() must hold at least one number of sites")
-    for n in sides:
-        whole("shape", n, 2)
+    sides = tuple(whole("shape", n, 2) for n in given)
     _check_exponent(exponent)
     sites, axes = math.prod(sides), tuple(range(1, len(sides) + 1))
     scale = np.sqrt(sites * _mode_variance(sides, exponent))

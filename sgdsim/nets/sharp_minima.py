@@ -21,7 +21,7 @@ from sgdsim.nets.batches import batch_indices
 from sgdsim.nets.curvature import Curvature
 from sgdsim.nets.data import load
 from sgdsim.nets.host_random import generator
-from sgdsim.nets.loss_lines import between, evaluate, loss_line
+from sgdsim.nets.loss_lines import along, between, evaluate, filter_normalised, loss_line
 from sgdsim.nets.measured import Measured
 from sgdsim.nets.module_sharpness import filter_normalised_rise, module_objective, random_directions
 from sgdsim.nets.rescaling import rescale_before_normalisation, rescale_units
@@ -29,9 +29,11 @@ from sgdsim.nets.threads import one_thread
 
 __all__ = ["measure_cells", "network"]
 
-CLASSES, LOOK, POINTS = 10, 50, 24  # classes, least steps between looks at the whole set, points of a stored curve
+CLASSES, LOOK, POINTS = 10, 20, 24  # classes, least steps between looks at the whole set, points of a stored curve
 GUARD = 1e-8  # of batch normalisation: small, so that a rescaled layer computes the same function
 DISTANCE = 0.1  # of the filter-normalised rise
+RELATIVE = 0.05  # radius of the box without the added 1, which is smaller in most directions
+DIRECTIONS = 2  # that a filter-normalised line is averaged over
 
 
 @one_thread()
@@ -48,12 +50,13 @@ def measure_cells(configs: list[dict[str, Any]], device: str = "cpu") -> list[Me
 
     Metrics, in lists of two for two batch sizes: `train_loss`, `train_accuracy`, `test_loss`, `test_accuracy`,
     `updates`, `distance` from the start and `norm` of all weights, at the last level; there, one entry a radius,
-    `sharpness` and `least_start`, the metric from the worst of the starts; `relative` (the metric without the added 1,
-    first radius) and `subspace` (last radius); `largest` eigenvalue and `trace` of the Hessian; `filter_rise`. One entry
-    a level (null where it was not reached): `level_loss`, `level_sharpness` (last radius, one start), `level_test_loss`,
-    `level_test_accuracy`. `curve_t`, `curve_loss`, `curve_test_loss`, `curve_test_accuracy`. For two batch sizes
-    `line` and `arc`: losses and accuracies, training and test, at `positions`; `train_loss` is then the larger one
-    and `losses` has both. One entry a factor: `rescaled_loss`, `rescaled_sharpness`, `rescaled_relative`,
+    `sharpness` and `least_start`, the metric from the worst of the starts; at the last radius `subspace` and `linear`,
+    what the gradient alone gives; `relative`, the metric without the added 1, radius 0.05; `largest` eigenvalue and
+    `trace` of the Hessian; `filter_rise`. One entry a level (null where it was not reached): `level_loss`,
+    `level_sharpness` (last radius, one start), `level_test_loss`, `level_test_accuracy`. `curve_t`, `curve_loss`,
+    `curve_test_loss`, `curve_test_accuracy`. For two batch sizes `line` and `arc`: losses and accuracies, training and
+    test, at `positions`; `filter_lines`: of each network the training loss at `filter_positions` along filter-normalised
+    directions; `train_loss` is then the larger one and `losses` has both. One entry a factor: `rescaled_loss`, `rescaled_sharpness`, `rescaled_relative`,
     `rescaled_largest`, `rescaled_trace`, `rescaled_filter_rise`.
 
     Batch normalisation uses the statistics of what it is given at all times, as the authors' code does.
@@ -107,13 +110,8 @@ def _measure(config: dict[str, Any], device: torch.device) -> Measured:
     if len(ends) == 1:
         return Measured("ok", _rounded(found[0]), facts)
     metrics = {name: [one[name] for one in found] for name in found[0]}
-    positions = np.linspace(-1, 2, config["points"])
-    metrics |= {"losses": metrics["train_loss"], "train_loss": max(metrics["train_loss"]), "positions": positions.tolist()}
-    for name, curved in (("line", False), ("arc", True)):
-        line = loss_line(between(ends[0].model, ends[1].model, curved=curved), (images.x, images.y),
-                         (images.test_x, images.test_y), positions=positions)
-        metrics |= {name: [line.losses.tolist(), line.accuracies.tolist()]}
-    return Measured("ok", _rounded(metrics), facts)
+    metrics |= {"losses": metrics["train_loss"], "train_loss": max(metrics["train_loss"])}
+    return Measured("ok", _rounded(metrics | _lines(ends[0].model, ends[1].model, images, config)), facts)
 
 
 class _Run:
@@ -196,9 +194,12 @@ def _described(model: nn.Module, images: _Images, config: dict[str, Any]) -> dic
     radii, seed, starts = config["radii"], config["seed"], config["starts"]
     boxes = [_box(model, images, radius, seed, starts=starts) for radius in radii]
     directions = random_directions(len(boxes[0].displacement), config["columns"], seed)
+    objective, point = module_objective(model, cross_entropy, (images.x, images.y))
+    value, gradient = objective(point)
     largest, trace = _curvature(model, images)
     return {"sharpness": [box.value for box in boxes], "least_start": [box.values.min() for box in boxes],
-            "relative": _box(model, images, radii[0], seed, starts=starts, floor=0.0).value,
+            "linear": 100 * radii[-1] * float(np.abs(gradient) @ (np.abs(point) + 1)) / (1 + value),
+            "relative": _box(model, images, RELATIVE, seed, starts=starts, floor=0.0).value,
             "subspace": _box(model, images, radii[-1], seed, starts=starts, directions=directions).value,
             "largest": largest, "trace": trace,
             "filter_rise": filter_normalised_rise(model, cross_entropy, (images.x, images.y), DISTANCE, seed=seed)}
@@ -214,11 +215,25 @@ def _rescaled(model: nn.Sequential, images: _Images, config: dict[str, Any]) -> 
         largest, trace = _curvature(changed, exact)
         found.append({"rescaled_loss": evaluate(changed, exact.x, exact.y)[0],
                       "rescaled_sharpness": _box(changed, exact, radius, seed).value,
-                      "rescaled_relative": _box(changed, exact, radius, seed, floor=0.0).value,
+                      "rescaled_relative": _box(changed, exact, RELATIVE, seed, floor=0.0).value,
                       "rescaled_largest": largest, "rescaled_trace": trace,
                       "rescaled_filter_rise": filter_normalised_rise(changed, cross_entropy, (exact.x, exact.y), DISTANCE,
                                                                      seed=seed)})
     return {name: [one[name] for one in found] for name in (found[0] if found else ())}
+
+
+def _lines(small: nn.Module, large: nn.Module, images: _Images, config: dict[str, Any]) -> dict[str, Any]:
+    positions, around = np.linspace(-1, 2, config["points"]), np.linspace(-1, 1, config["points"])
+    train, test = (images.x, images.y), (images.test_x, images.test_y)
+    found: dict[str, Any] = {"positions": positions.tolist(), "filter_positions": around.tolist(), "filter_lines": []}
+    for name, curved in (("line", False), ("arc", True)):
+        line = loss_line(between(small, large, curved=curved), train, test, positions=positions)
+        found[name] = [line.losses.tolist(), line.accuracies.tolist()]
+    for model in (small, large):
+        losses = [loss_line(along(model, filter_normalised(model, config["seed"] + k)), train, positions=around).losses[0]
+                  for k in range(DIRECTIONS)]
+        found["filter_lines"].append(np.mean(losses, axis=0).tolist())
+    return found
 
 
 def _rounded(value: Any) -> Any:

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from sgdsim.methods.box_sharpness import box_sharpness
 from sgdsim.methods.probing import Closure
 from sgdsim.methods.relative_rate import GradientNormRate, RelativeRate
 from sgdsim.methods.salr import SALR
@@ -26,14 +27,15 @@ from sgdsim.nets.results import canonical
 from sgdsim.nets.texts import load_text, sequences
 from sgdsim.nets.threads import one_thread
 
-__all__ = ["Task", "closure_of", "measure_cells", "optimizer_of", "task_of"]
+__all__ = ["Task", "base_optimizer", "closure_of", "measure_cells", "optimizer_of", "rounded", "task_of"]
 
 CLASSES, POINTS, MOMENTUM = 10, 24, 0.9
 #: Gradient evaluations in an update of SALR as published, which all methods may spend: 5 + 5 more every second update.
 EVALUATIONS = 6
 SETTINGS = ("data", "images", "test_images", "pool", "length", "net", "hidden", "channels", "width", "layers")
-EXAMPLES = 256  # of the training set, for the sharpness
-LANCZOS: dict[str, Any] = {"tolerance": 2e-2, "steps": 30}
+EXAMPLES = 256  # of the training set, for both kinds of sharpness
+TOLERANCE = 0.02  # of the largest eigenvalue
+BOX: dict[str, Any] = {"radius": 5e-4, "iterations": 10, "starts": 1}
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,14 +54,17 @@ class Task:
 def measure_cells(configs: list[dict[str, Any]], device: str = "cpu") -> list[Measured]:
     """Train networks.
 
-    Settings: those of `task_of`; `base`, which is `sgd`, `momentum` or `adam`; `method`, which is `base`, `salr`, `norm` or `sam` (with
-    their defaults; `cap` of the ratios); `batch_size`, `learning_rate`, `seed`; `steps`.
+    Settings: those of `task_of`; `base`, which is `sgd`, `momentum` or `adam`; `method`, which is `base`, `salr`,
+    `norm` or `sam` (with their defaults, and `cap` of the ratios); `batch_size`, `learning_rate`, `seed`; `steps`;
+    `lanczos_steps`, at most.
 
-    Metrics after `steps` updates, in evaluation mode: `train_loss`, `train_accuracy`, `test_loss`, `test_accuracy`,
-    `sharpness` (largest eigenvalue of the Hessian of the training loss of at most `sharpness_examples` examples);
-    `mean_rate`, the mean over updates of the rate in use; `evaluations` of the gradient; `curve_t`, `curve_loss`, mean losses of the
-    batches in between. Under `equal_cost` the same numbers after as many updates as 6 x `steps` evaluations allow, those of SALR. With
-    `method` `salr`, under `matched`, those of the base alone, at the mean rate of that run, after `steps` updates.
+    Metrics after `steps` updates, in evaluation mode: `train_loss`, `train_accuracy`, `test_loss`, `test_accuracy`; of
+    the training loss of 256 examples `sharpness`, the largest eigenvalue of its Hessian, and `box`, the metric of
+    `sgdsim.methods.box_sharpness` with radius 5e-4; `mean_rate`, the mean over updates of the rate in use; `updates`,
+    and `evaluations` of the gradient; `curve_t`, `curve_loss`, mean losses of the batches in between. Under
+    `equal_cost`, for `base` and `sam`, the same numbers after as many updates as 6 x `steps` evaluations allow, those
+    of SALR. Under `matched`, for `salr`, those of the base alone, at the mean rate of that run, after `steps` updates.
+    Either is null where the loss overflowed.
     """
     return [_measure(config, torch.device(device)) for config in configs]
 
@@ -67,9 +72,10 @@ def measure_cells(configs: list[dict[str, Any]], device: str = "cpu") -> list[Me
 def task_of(config: dict[str, Any], device: torch.device) -> Task:
     """Data and networks of a cell.
 
-    Settings: `data` with `images`, `test_images`, `pool` (see `sgdsim.nets.load`), and `net` `mlp` with `hidden` units or `cnn_batch_norm`
-    with `channels`; or `data` `tiny-shakespeare` in windows of `length` characters, as many as `images` says for training, and after
-    them `test_images` for the test, and `net` `transformer` with `width` and `layers`.
+    Settings: `data` with `images`, `test_images`, `pool` (see `sgdsim.nets.load`), and `net` `mlp` with `hidden` units
+    or `cnn_batch_norm` with `channels`; or `data` `tiny-shakespeare` in windows of `length` characters, as many as
+    `images` says for training, and after them `test_images` for the test, and `net` `transformer` with `width` and
+    `layers`.
 
     Raises
     ------
@@ -169,7 +175,7 @@ class _Run:
             self.rates.append(self.config["learning_rate"] * factor)
             if not math.isfinite(self.losses[-1]):
                 return None
-        metrics = _judged(self.model, self.task)
+        metrics = _judged(self.model, self.task, self.config["lanczos_steps"])
         return {**metrics, "mean_rate": float(np.mean(self.rates)), "updates": len(self.losses),
                 "evaluations": self.evaluations} if math.isfinite(metrics["train_loss"]) else None
 
@@ -184,12 +190,12 @@ def _measure(config: dict[str, Any], device: torch.device) -> Measured:
     if config["method"] == "salr":
         steady = config | {"method": "base", "learning_rate": ends["mean_rate"]}
         metrics["matched"] = _Run(task, steady).until(updates=config["steps"])
-    else:
+    elif config["method"] != "norm":
         metrics["equal_cost"] = run.until(evaluations=EVALUATIONS * config["steps"])
-    return Measured("ok", _rounded(metrics), facts)
+    return Measured("ok", rounded(metrics), facts)
 
 
-def _judged(model: nn.Module, task: Task) -> dict[str, float]:
+def _judged(model: nn.Module, task: Task, lanczos_steps: int) -> dict[str, float]:
     model.eval()
     found: dict[str, float] = {}
     for name, x, y in (("train", task.x, task.y), ("test", task.test_x, task.test_y)):
@@ -199,8 +205,26 @@ def _judged(model: nn.Module, task: Task) -> dict[str, float]:
         found[f"{name}_accuracy"] = float((output.argmax(dim=-1) == y).double().mean())
     if math.isfinite(found["train_loss"]):
         data = (task.x[:EXAMPLES], task.y[:EXAMPLES])
-        found["sharpness"] = float(Curvature(model, cross_entropy, data).largest(**LANCZOS).values[0])
+        curvature = Curvature(model, cross_entropy, data)
+        found["sharpness"] = float(curvature.largest(steps=lanczos_steps, tolerance=TOLERANCE).values[0])
+        found["box"] = _box(model, *data)
     return found
+
+
+def _box(model: nn.Module, x: Tensor, y: Tensor) -> float:
+    parameters = list(model.parameters())
+    here = nn.utils.parameters_to_vector(parameters).detach()
+
+    def value_and_gradient(point: np.ndarray) -> tuple[float, np.ndarray]:
+        nn.utils.vector_to_parameters(torch.from_numpy(point).to(here), parameters)
+        loss = cross_entropy(model(x), y)
+        gradient = torch.autograd.grad(loss, parameters)
+        return loss.item(), nn.utils.parameters_to_vector(gradient).double().cpu().numpy()
+
+    try:
+        return box_sharpness(value_and_gradient, here.double().cpu().numpy(), **BOX).value
+    finally:
+        nn.utils.vector_to_parameters(here, parameters)
 
 
 def _curve(losses: list[float]) -> dict[str, list[Any]]:
@@ -209,9 +233,10 @@ def _curve(losses: list[float]) -> dict[str, list[Any]]:
             "curve_loss": [float(np.mean(losses[a:b])) for a, b in zip(ends[:-1], ends[1:], strict=True)]}
 
 
-def _rounded(value: Any) -> Any:
+def rounded(value: Any) -> Any:
+    """Numbers in lists and dictionaries to five digits."""
     if isinstance(value, dict):
-        return {name: _rounded(part) for name, part in value.items()}
+        return {name: rounded(part) for name, part in value.items()}
     if isinstance(value, list):
-        return [_rounded(part) for part in value]
+        return [rounded(part) for part in value]
     return float(f"{value:.5g}") if isinstance(value, float) else value

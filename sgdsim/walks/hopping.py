@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -209,7 +209,7 @@ def _hop_reference(tables: tuple[Array, Array], environment: NDArray[np.int64], 
     return out
 
 
-def _contour(times: Array) -> tuple[NDArray[np.complexfloating], NDArray[np.complexfloating]]:
+def _contour(times: Array) -> tuple[NDArray[Any], NDArray[Any]]:
     """Shifts and weights (K, 12): the real part of the weighted resolvents is the exponential."""
     angle = (2 * np.arange(_NODES // 2) + 1) * math.pi / _NODES
     inner = 0.6407 * angle

@@ -148,7 +148,7 @@ def walk(landscape: Any, start: ArrayLike, learning_rate: float, temperature: fl
     made = found.squares.shape[1]
     if made < len(times):
         warnings.warn("interrupted: the run holds the records made so far", RuntimeWarning, stacklevel=2)
-    return Walks(times[:made], *(part if several or part is None else part[0] for part in found))
+    return Walks(times[:made], *(found if several else found.of(0)))
 
 
 def _record_steps(record: int | ArrayLike, steps: int) -> NDArray[np.int64]:

@@ -67,11 +67,11 @@ def compiled_loop(request: Request) -> Records:
     def advance(part: tuple[Move, Array, Records], first: int, last: int) -> None:
         move, start, records = part
         ahead = np.flatnonzero((steps > first) & (steps <= last) | (steps == 0) & (first == 0))
-        for k, until in [*((k, int(steps[k])) for k in ahead), (None, last)]:
-            move(first, until, records.final, records.lost)
-            if k is not None:
-                _record(records, k, until, start)
-            first = until
+        for k in ahead.tolist():
+            move(first, int(steps[k]), records.final, records.lost)
+            _record(records, k, int(steps[k]), start)
+            first = int(steps[k])
+        move(first, last, records.final, records.lost)
 
     made = records_made(steps, in_slices(advance, parts, int(steps[-1]), work, request.threads, None))
     return out._replace(squares=out.squares[:, :made], points=None if out.points is None else out.points[:, :made])

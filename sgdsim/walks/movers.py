@@ -68,13 +68,13 @@ def _on_waves(field: FourierField, rate: Any, kick: Any, dtype: np.dtype) -> Cal
 def _on_table(field: TabulatedField, rate: Any, kick: Any, dtype: np.dtype) -> Callable[[Stream], Move]:
     from sgdsim.kernels.landscape_walks import walk_on_table
 
-    low, high, per_unit = (dtype.type(x) for x in (field.low, field.high, 1 / field.spacing))
     forces = np.ascontiguousarray(field.forces, dtype)
+    grid = [dtype.type(x) for x in (field.low, field.high, 1 / field.spacing, len(forces) - 1)]
 
     def of(stream: Stream) -> Move:
         keys = _keys(stream)
-        return lambda first, last, points, lost: walk_on_table(*keys, first, last, low, high, per_unit, forces, rate, kick,
-                                                               points[:, 0], lost)
+        return lambda first, last, points, lost: walk_on_table(*keys, first, last, *grid, forces, rate, kick, points[:, 0],
+                                                               lost)
 
     return of
 

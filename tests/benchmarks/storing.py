@@ -16,7 +16,7 @@ from sgdsim.digest import write_atomically
 #: Stored file to its title and the modules whose rows it holds, in this order.
 FILES = {
     "core": ("Ours against others", ("quadratic", "least_squares", "finite_sum", "exact_risk", "streams", "networks",
-                                     "curvature")),
+                                     "curvature", "landscapes")),
     "limits": ("What the machine allows", ("limits",)),
     "cost": ("Cost against work", ("cost",)),
 }

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from sgdsim.claims.low_rank_bias.gradient_rank import batch_norm_takes_one_rank, rank_of_a_batch_gradient
+from sgdsim.claims.low_rank_bias.memory import decaying_rates_keep_the_memory, momentum_shortens_the_memory
+from sgdsim.claims.low_rank_bias.null_model import random_gradients_fill_all_ranks
 from sgdsim.claims.low_rank_bias.unrolling import (
     bound_is_empty_in_practice,
-    decaying_rates_keep_the_memory,
-    momentum_shortens_the_memory,
     rank_bound_of_weight_decay,
     weights_are_recent_gradients,
 )
@@ -19,4 +19,5 @@ __all__ = [
     "momentum_shortens_the_memory",
     "decaying_rates_keep_the_memory",
     "bound_is_empty_in_practice",
+    "random_gradients_fill_all_ranks",
 ]

@@ -71,24 +71,30 @@ generic data. A $3\times3$ convolution of an image of $32\times32$ has $R=1024$:
 )
 
 
-@rank_of_a_batch_gradient.check("algebra", title="minors of the gradient: a skip connection, a matrix used twice, a batch of two")
+@rank_of_a_batch_gradient.check("algebra", title="chain rule with a skip connection and tied weights; minors of a sum of outer products")
 def vanishing_minors(claimed: dict[str, Any]) -> Evidence:
-    """All minors of the claimed rank plus one vanish; one of the claimed rank does not, so that a lower rank is refuted."""
     import sympy
 
-    w, f, h, v = (sympy.Matrix(3, n, sympy.symbols(f"{name}:{3 * n}")) for name, n in (("w", 3), ("f", 1), ("h", 1), ("v", 1)))
+    w, v = sympy.Matrix(2, 2, sympy.symbols("w:4")), sympy.Matrix(1, 2, sympy.symbols("v:2"))
+    f, z = sympy.Matrix(sympy.symbols("f:2")), sympy.Matrix(sympy.symbols("z:2"))
+    square, left, right = lambda x: x.applyfunc(lambda entry: entry**2), [], []
 
-    def gradient(rows: list[Any]) -> Any:
-        loss = sum((v.T * ((w * row).applyfunc(lambda z: z**2 + z) + row))[0] ** 2 for row in rows)
-        return sympy.Matrix(3, 3, [sympy.diff(loss, entry) for entry in w])
+    def gradient(loss: Any, of: Any) -> Any:
+        return of.applyfunc(lambda entry: sympy.diff(loss, entry))
 
-    one, two = gradient([f]), gradient([f, h])  # two rows: two examples, or two positions of one
-    deep = sympy.Matrix(3, 3, [sympy.diff((v.T * (w * (w * f).applyfunc(lambda z: z**2)))[0], entry) for entry in w])
-    point = dict(zip([*w, *f, *h, *v], range(2, 20), strict=True))
-    left, right = [], []
-    for matrix, batch_size, uses in ((one, 1, 1), (two, 2, 1), (two, 1, 2), (deep, 1, 2)):
-        rank = claimed["rank"](batch_size, uses, 3)
-        left += [matrix[: rank + 1, : rank + 1].det(), sympy.Integer(bool(matrix[:rank, :rank].det().subs(point) != 0))]
+    # a skip connection: one outer product, whatever stands beside the matrix
+    skip = lambda outputs: (v * (square(outputs) + f))[0] ** 2
+    left += list(gradient(skip(w * f), w) - gradient(skip(z), z).subs(dict(zip(z, w * f, strict=True))) * f.T)
+    # the same matrix at two depths: two outer products
+    hidden = square(w * f)
+    above, below = gradient((v * square(z))[0], z).subs(dict(zip(z, w * hidden, strict=True))), w * f
+    back = sympy.Matrix([2 * below[k] * (w.T * above)[k] for k in range(2)])
+    left += list(gradient((v * square(w * hidden))[0], w) - above * hidden.T - back * f.T)
+    right += [sympy.Integer(0)] * 8
+    for batch_size, uses in ((1, 1), (2, 1), (1, 2)):  # minors of one more than the rank vanish, those of the rank do not
+        terms, rank = batch_size * uses, claimed["rank"](batch_size, uses, 3)
+        outer = sympy.Matrix(3, terms, sympy.symbols(f"d:{3 * terms}")) * sympy.Matrix(terms, 3, sympy.symbols(f"g:{3 * terms}"))
+        left += [sympy.expand(outer[: rank + 1, : rank + 1].det()), sympy.Integer(sympy.expand(outer[:rank, :rank].det()) != 0)]
         right += [sympy.Integer(0), sympy.Integer(1)]
     return Evidence.identity(left, right)
 

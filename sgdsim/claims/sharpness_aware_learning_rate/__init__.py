@@ -1,5 +1,30 @@
-"""Claims of sharpness_aware_learning_rate (being written)."""
+"""SALR: what its sharpness measures, when it escapes a sharp minimum, and what it gains on networks."""
 
 from __future__ import annotations
 
-__all__: list[str] = []
+from sgdsim.claims.sharpness_aware_learning_rate.escape import escape_needs_a_flat_past, passing_a_narrow_well
+from sgdsim.claims.sharpness_aware_learning_rate.probe import (
+    probe_at_a_minimum,
+    probe_measures_the_gradient_norm,
+)
+from sgdsim.claims.sharpness_aware_learning_rate.released_code import (
+    released_code_penalises_the_gradient_norm,
+)
+from sgdsim.claims.sharpness_aware_learning_rate.sam import sam_turns_salr_stretches
+from sgdsim.claims.sharpness_aware_learning_rate.stability import (
+    median_of_its_own_past,
+    salr_escapes_where_descent_is_stable,
+    salr_runs_away_from_afar,
+)
+
+__all__ = [
+    "probe_measures_the_gradient_norm",
+    "probe_at_a_minimum",
+    "salr_escapes_where_descent_is_stable",
+    "salr_runs_away_from_afar",
+    "median_of_its_own_past",
+    "passing_a_narrow_well",
+    "escape_needs_a_flat_past",
+    "sam_turns_salr_stretches",
+    "released_code_penalises_the_gradient_norm",
+]

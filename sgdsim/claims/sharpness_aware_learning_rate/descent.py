@@ -64,7 +64,7 @@ class Descent:
 
 
 def descend(value: Field, gradient: Field, start: Array, rate: float, steps: int, *, measure: str = "none",
-            every: int = 2, cap: float = np.inf, length: float = 2e-3, median: float | None = None,
+            every: int = 2, cap: float = np.inf, length: float = 2e-3, median: float | Array | None = None,
             history: Iterable[float] = (), noise: float = 0.0, seed: int = 0) -> Descent:
     """Gradient descent at a rate times a measured number over the median of all of them so far.
 
@@ -77,7 +77,7 @@ def descend(value: Field, gradient: Field, start: Array, rate: float, steps: int
         Plain descent; SALR with n_1 = n_2 = 5; or the norm of the gradient, times 10 gamma.
     every, cap, length
         c, the largest ratio, gamma.
-    median : float, optional
+    median : float or ndarray of shape (R,), optional
         Frozen: the numbers measured do not enter it.
     history : iterable of float
         Numbers measured before the start, the same for all.
@@ -105,9 +105,9 @@ def descend(value: Field, gradient: Field, start: Array, rate: float, steps: int
     return Descent(path[-1], np.array(path), np.array(ratios))
 
 
-def _middles(medians: list[RunningMedian], rises: Array, frozen: float | None) -> Array:
+def _middles(medians: list[RunningMedian], rises: Array, frozen: float | Array | None) -> Array:
     if frozen is not None:
-        return np.full(len(rises), frozen)
+        return np.broadcast_to(frozen, len(rises))
     for own, rise in zip(medians, rises, strict=True):
         own.push(float(rise))
     middle = np.array([own.value for own in medians])

@@ -50,12 +50,12 @@ _THRESHOLD: dict[str, Any] = {"depth": 2.0, "stuck": STUCK, "base": np.e}
 hajek_threshold = Claim(
     "hajek-threshold",
     title="Cooling slower than d*/log k ends in a global minimum, faster cooling does not",
-    statement=r"""Let $d^*$ be the depth of the deepest local minimum that is not global: the climb from its bottom to
-any lower state. A Metropolis chain with $T_k\downarrow0$ on a finite connected graph ends in a global minimum with
-probability going to 1 if and only if $\sum_ke^{-d^*/T_k}=\infty$; for $T_k=c/\log(k+1)$ that is $c\ge d^*$. Geometric
-cooling always fails. On the path of energies $1,3,0$, $d^*=2$, from the local minimum, the probability of being
-elsewhere than in the global one after $10^2,10^4,10^6$ steps is $.854,.852,.852$ at $c=\frac12d^*$; $.404,.143,.047$ at
-$c=d^*$; $.342,.064,.0056$ at $c=1.1\,d^*$; $.365,.184,.092$ at $c=3d^*$.""",
+    statement=r"""Let $d^*$ be the depth of the deepest local minimum that is not global: the climb from its bottom
+to any lower state. A Metropolis chain with $T_k\downarrow0$ on a finite connected graph ends in a global minimum
+with probability going to 1 if and only if $\sum_ke^{-d^*/T_k}=\infty$; for $T_k=c/\log(k+1)$ that is $c\ge d^*$.
+Geometric cooling always fails. On the path of energies $1,3,0$, $d^*=2$, from the local minimum, the probability of
+being elsewhere than in the global one after $10^2,10^4,10^6$ steps is $.854,.852,.852$ at $c=\frac12d^*$;
+$.404,.143,.047$ at $c=d^*$; $.342,.064,.0056$ at $c=1.1\,d^*$; $.365,.184,.092$ at $c=3d^*$.""",
     source="Hajek (1988), theorem of the abstract; the numbers are computed here by the exact recursion",
     reconstructed=True,
     claimed=_THRESHOLD,
@@ -73,7 +73,8 @@ def sums(claimed: dict[str, Any]) -> Evidence:
     import sympy
 
     k = sympy.Symbol("k", positive=True, integer=True)
-    depth, base = sympy.nsimplify(claimed["depth"]), sympy.nsimplify(claimed["base"]) if claimed["base"] == 10 else sympy.E
+    depth = sympy.nsimplify(claimed["depth"])
+    base = sympy.E if claimed["base"] == np.e else sympy.nsimplify(claimed["base"])
     found = []
     for ratio in (sympy.Rational(4, 5), sympy.Integer(1), sympy.Rational(5, 4)):
         # exp(-d / T_k) at T_k = c / log_b(k + 1) is a power of k + 1
@@ -92,11 +93,13 @@ def table(claimed: dict[str, Any]) -> Evidence:
     farthest = max(float(np.abs(found[ratio] - row).max()) for ratio, row in claimed["stuck"].items())
     return Evidence.contrast(
         Evidence.at_most(farthest, 1e-4, note="farthest of 27 numbers"),
-        *[Evidence.equal(found[ratio][2], claimed["stuck"][ratio][2], 1e-4, absolute=True, note=f"c = {ratio:g} d*, 1e6")
-          for ratio in (0.5, 1.0, 3.0)])
+        *[Evidence.equal(found[ratio][2], claimed["stuck"][ratio][2], 1e-4, absolute=True,
+                         note=f"c = {ratio:g} d*, 1e6") for ratio in (0.5, 1.0, 3.0)])
 
 
-@hajek_threshold.check("simulation", title="eight states, d* = 2: ratio of the law at 1e6 to 1e4 steps; geometric cooling")
+@hajek_threshold.check(
+    "simulation", title="eight states, d* = 2: ratio of the law at 1e6 to 1e4 steps; geometric cooling"
+)
 def other_graph(claimed: dict[str, Any]) -> Evidence:
     late = (10_000, 1_000_000)
 
@@ -128,8 +131,8 @@ $$\prod_{j\le k}\Bigl(1-\frac1{4j}\Bigr)=\frac{\Gamma(k+\frac34)}{\Gamma(\frac34
 for $c<d^*$ it stays above a positive constant, and for $c>d^*$ it soon follows the Gibbs law of the day,
 $k^{-E_L/c}$. The best constant is just above $d^*$; even there the power is at most $E_L/d^*$.""",
     source="Derived here; Hajek (1988) gives the threshold, not the rate",
-    caveat="The exponents belong to this path: the factor 1/4 is one half (the proposal) times one half (from the barrier "
-    "to the right), and another graph has another one.",
+    caveat="The exponents belong to this path: the factor 1/4 is one half (the proposal) times one half (from the "
+    "barrier to the right), and another graph has another one.",
     reconstructed=True,
     claimed=_EXPONENTS,
     mutants={
@@ -149,12 +152,15 @@ def closed_product(claimed: dict[str, Any]) -> Evidence:
     product = sympy.product(1 - escape / j, (j, 1, k)).rewrite(sympy.gamma)
     rest = 1 - sympy.Rational(1, 4)
     closed = sympy.gamma(k + rest) / (sympy.gamma(rest) * sympy.factorial(k))
-    power = sympy.limit(sympy.gamma(k + rest) / sympy.gamma(k + 1) * k ** -sympy.nsimplify(claimed["critical"]), k, sympy.oo)
+    ratio = sympy.gamma(k + rest) / sympy.gamma(k + 1)
+    power = sympy.limit(ratio * k ** -sympy.nsimplify(claimed["critical"]), k, sympy.oo)
     return Evidence.identity([product.subs(k, 7).doit(), product.subs(k, 12).doit(), power],
                              [closed.subs(k, 7), closed.subs(k, 12), 1])
 
 
-@log_cooling_exponents.check("simulation", title="slopes between 3e4 and 1e6 steps at c = 1, 1.5, 2, 3 times d*; the best constant")
+@log_cooling_exponents.check(
+    "simulation", title="slopes between 3e4 and 1e6 steps at c = 1, 1.5, 2, 3 times d*; the best constant"
+)
 def slopes(claimed: dict[str, Any]) -> Evidence:
     late = (30_000, 1_000_000)
 
@@ -169,4 +175,5 @@ def slopes(claimed: dict[str, Any]) -> Evidence:
         Evidence.slope(slope(1.0), claimed["critical"], 0.02, note="c = d*"),
         *[Evidence.slope(slope(ratio), claimed["slow"](1.0, 2 * ratio), 0.02, note=f"c = {ratio:g} d*")
           for ratio in (1.5, 2.0, 3.0)],
-        Evidence.equal(best, (low + high) / 2, (high - low) / 2 - 1e-9, absolute=True, note="best c over d* at 1e6 steps"))
+        Evidence.equal(best, (low + high) / 2, (high - low) / 2 - 1e-9, absolute=True,
+                       note="best c over d* at 1e6 steps"))

@@ -33,8 +33,8 @@ metropolis_keeps_gibbs = Claim(
     title="The Metropolis chain keeps the Gibbs law, and the cold Gibbs law sits on the minimisers",
     statement=r"""With symmetric proposals and the acceptance probability $\min(1,e^{-(E(y)-E(x))/T})$ the flow from
 $x$ to $y$ under $\pi_T\propto e^{-E/T}$ equals the flow back, so that $\pi_T$ is invariant. As $T\to0$ it becomes
-uniform on the states of lowest energy. If instead each neighbour of $x$ is proposed with probability
-$1/\deg(x)$, the invariant law is $\propto\deg(x)\,e^{-E/T}$: proposals that are not symmetric need Hastings' ratio.""",
+uniform on the states of lowest energy. If instead each neighbour of $x$ is proposed with probability $1/\deg(x)$,
+the invariant law is $\propto\deg(x)\,e^{-E/T}$: proposals that are not symmetric need Hastings' ratio.""",
     source="Metropolis et al. (1953); Kirkpatrick, Gelatt and Vecchi (1983). Elementary, checked here.",
     reconstructed=True,
     claimed=_GIBBS,
@@ -84,7 +84,9 @@ def _chain(energies: Array, edges: Array, proposals: Array, acceptance: Any, tem
     return matrix + np.diag(1 - matrix.sum(axis=1))
 
 
-@metropolis_keeps_gibbs.check("simulation", title="200 random graphs at T = 0.3: invariance; the package's matrix entry by entry")
+@metropolis_keeps_gibbs.check(
+    "simulation", title="200 random graphs at T = 0.3: invariance; the package's matrix entry by entry"
+)
 def invariance(claimed: dict[str, Any]) -> Evidence:
     moved, package, irregular = [], [], []
     for energies, edges in random_graphs(200):
@@ -117,14 +119,15 @@ spectral_gap_law = Claim(
     title="The spectral gap closes like exp(-d*/T), where the global minimum is unique",
     statement=r"""At a fixed temperature the distance to the Gibbs law falls like $(1-\mathrm{gap})^k$, and
 $-T\log\mathrm{gap}\to d^*$ as $T\to0$ when one state alone has the lowest energy. On the path of energies
-$1,2.2,1.5,3,0,.8,.3,2$, $d^*=2$, the slope of $-\log\mathrm{gap}$ against $1/T$ is $1.994$ between $T=.12$ and $.1$ and $1.998$
-between $.1$ and $.08$. With several global minima the limit is the larger of $d^*$ and the climb between them: on
-$0,1,0$ annealing succeeds at once ($d^*=0$), and the gap closes like $e^{-1/T}$.""",
+$1,2.2,1.5,3,0,.8,.3,2$, $d^*=2$, the slope of $-\log\mathrm{gap}$ against $1/T$ is $1.994$ between $T=.12$ and $.1$
+and $1.998$ between $.1$ and $.08$. With several global minima the limit is the larger of $d^*$ and the climb
+between them: on $0,1,0$ annealing succeeds at once ($d^*=0$), and the gap closes like $e^{-1/T}$.""",
     source="Holley and Stroock (1988) for the limit, from memory; the slopes are computed here",
     reconstructed=True,
     claimed=_GAP,
     mutants={
-        "highest rim above the lowest state": _GAP | {"depth": lambda e, edges: max(c.rim for c in cups(e, edges)) - min(e)},
+        "highest rim above the lowest state": _GAP | {
+            "depth": lambda e, edges: max(c.rim for c in cups(e, edges)) - min(e)},
         "lowest cup": _GAP | {"depth": lambda e, edges: min(c.depth for c in cups(e, edges))},
         "Hajek's depth with two global minima too": _GAP | {"degenerate": hajek_depth},
         "slope of half the depth": _GAP | {"slopes": (0.997, 0.999)},
@@ -148,7 +151,9 @@ def path(claimed: dict[str, Any]) -> Evidence:
         Evidence.slope(_slope(twice, three, 0.03, 0.025), claimed["degenerate"](twice, three), 2e-3, note="0, 1, 0"))
 
 
-@spectral_gap_law.check("simulation", title="227 random graphs whose deepest cup is at least 0.2, T from d*/36 to d*/40")
+@spectral_gap_law.check(
+    "simulation", title="227 random graphs whose deepest cup is at least 0.2, T from d*/36 to d*/40"
+)
 def many_graphs(claimed: dict[str, Any]) -> Evidence:
     deep = [graph for graph in random_graphs(400, seed=1988) if hajek_depth(*graph) >= 0.2]
     errors = [abs(_slope(*graph, hajek_depth(*graph) / 36, hajek_depth(*graph) / 40) / claimed["depth"](*graph) - 1)

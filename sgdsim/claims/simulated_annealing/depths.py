@@ -20,7 +20,7 @@ TWO_CUPS = (2.0, 3.0, 1.0, 3.5, 0.0)  # the first cup is left over a rim of 3, t
 
 
 def _climbs(energies: Array, edges: Array, to_global: bool) -> Array:
-    """Climb from each state that is not global to the states of lower, or of the lowest, energy: all pairs of states."""
+    """Climb from each state that is not global to those of lower, or of the lowest, energy: all pairs of states."""
     n = len(energies)
     height = np.full((n, n), np.inf)
     np.fill_diagonal(height, energies)
@@ -56,23 +56,26 @@ _DEPTHS: dict[str, Any] = {"lower": _to_lower, "global": _to_global, "first": (1
 depth_to_lower_or_global = Claim(
     "depth-to-lower-or-global",
     title="To the next lower state or to the lowest one: the deepest climb is the same",
-    statement=r"""Hajek's $d^*$ is the largest climb from a local minimum to *any lower* state. The largest climb to a
-*global* minimum is the same number, although the climbs of a single minimum differ: who runs from cup to cup, each lower
-than the last, over rims $h_1,h_2,\dots$ from bottoms $E_0>E_1>\dots$ has $h_i-E_0\le h_i-E_{i-1}\le d^*$. On the path
-$2,3,1,3.5,0$ the first cup is $1$ deep, its climb to the global minimum is $1.5$, and $d^*=2.5$ either way. Heights do
-not add up: on stairs of five cups of depth 1 the way down climbs 5, but $d^*=1$.""",
+    statement=r"""Hajek's $d^*$ is the largest climb from a local minimum to *any lower* state. The largest climb to
+a *global* minimum is the same number, although the climbs of a single minimum differ: who runs from cup to cup,
+each lower than the last, over rims $h_1,h_2,\dots$ from bottoms $E_0>E_1>\dots$ has $h_i-E_0\le h_i-E_{i-1}\le
+d^*$. On the path $2,3,1,3.5,0$ the first cup is $1$ deep, its climb to the global minimum is $1.5$, and $d^*=2.5$
+either way. Heights do not add up: on stairs of five cups of depth 1 the way down climbs 5, but $d^*=1$.""",
     source="Derived here; the definition is Hajek's (1988)",
     reconstructed=True,
     claimed=_DEPTHS,
     mutants={
         "climbs add up": _DEPTHS | {"global": _total_climb, "stairs": 5.0},
-        "the shallowest cup decides": _DEPTHS | {"lower": lambda e, edges: float(_climbs(e, edges, False).min(initial=9.0))},
+        "the shallowest cup decides": _DEPTHS | {
+            "lower": lambda e, edges: float(_climbs(e, edges, False).min(initial=9.0))},
         "the same for each minimum": _DEPTHS | {"first": (1.0, 1.0, 2.5)},
     },
 )
 
 
-@depth_to_lower_or_global.check("simulation", title="400 random graphs: flooding, and climbs between all pairs; the example")
+@depth_to_lower_or_global.check(
+    "simulation", title="400 random graphs: flooding, and climbs between all pairs; the example"
+)
 def on_random_graphs(claimed: dict[str, Any]) -> Evidence:
     off = [max(abs(hajek_depth(e, edges) - claimed[name](e, edges)) for name in ("lower", "global"))
            for e, edges in random_graphs(400)]
@@ -84,7 +87,9 @@ def on_random_graphs(claimed: dict[str, Any]) -> Evidence:
             [*ways, hajek_depth(energies, edges)], claimed["first"], ("to lower", "to global", "d*"), strict=True)])
 
 
-@depth_to_lower_or_global.check("simulation", title="annealing down the stairs: share left after 1e5 of that after 1e3 steps")
+@depth_to_lower_or_global.check(
+    "simulation", title="annealing down the stairs: share left after 1e5 of that after 1e3 steps"
+)
 def down_the_stairs(claimed: dict[str, Any]) -> Evidence:
     depth, steps = claimed["stairs"], (1000, 100_000)
 

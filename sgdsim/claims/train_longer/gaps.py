@@ -1,0 +1,221 @@
+"""Claims on the generalisation gap of large batches: what closes it, how far, and where there is none.
+
+Columns of the table: the small batch (SB); the large one for as many epochs (LB); with its learning rate scaled by the
+square root of the batch size (+LR); with ghost batches of the small size (+GBN); with as many updates (+RA).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from sgdsim.evidence import Evidence
+from sgdsim.ledger import Claim
+from sgdsim.methods.regime_adaptation import Regime, adapt_regime
+from sgdsim.nets.runs import Runs
+from sgdsim.statistics import mean_estimate, ratio_estimate
+
+__all__ = ["columns", "gap_closes_with_updates", "gap_completely_eliminated", "gap_inverts_when_labels_are_noisy",
+           "ghost_batches_at_equal_epochs", "long_plateau_pays", "regime_adaptation_keeps_updates"]
+
+Rows = list[dict[str, Any]]
+Array = np.ndarray
+GAP, NOISY, PLATEAU = (Runs(f"train_longer/fashion_{name}") for name in ("gap", "noisy_gap", "plateau"))
+NAMES = {("constant", False, False): "LB", ("sqrt", False, False): "+LR", ("sqrt", False, True): "+LR+GBN",
+         ("sqrt", True, False): "+RA", ("sqrt", True, True): "+RA+GBN"}
+
+
+def columns(rows: Rows, epochs: int, metric: str = "test_accuracy") -> dict[str, Array]:
+    """A metric of each column of the table, one entry a seed, in the order SB, LB, +LR, +LR+GBN, +RA, +RA+GBN."""
+    found: dict[str, list[tuple[int, float]]] = {}
+    for row in rows:
+        c = row["config"]
+        if c["epochs"] == epochs:
+            small = c["batch_size"] == c["reference_batch_size"]
+            name = "SB" if small else NAMES[c["rule"], c["longer"], c["ghost_batch_size"] is not None]
+            found.setdefault(name, []).append((c["seed"], row["metrics"].get(metric, 0.0)))  # 0 if it diverged
+    return {name: np.array([value for _, value in sorted(found[name])]) for name in ("SB", *NAMES.values()) if name in found}
+
+
+# --- updates -----------------------------------------------------------------------------------------------
+
+regime_adaptation_keeps_updates = Claim(
+    "regime-adaptation-keeps-updates",
+    title="Regime adaptation: the same updates at each rate, for more examples",
+    statement=r"""Multiply every number of epochs by $\lceil\frac{B_L}{B_S}\rceil$ and all rates by $\sqrt{B_L/B_S}$. If the ratio is
+a whole number and $B_L$ divides the training set, the large batch makes as many updates at each rate as the small one, and sees
+$\frac{B_L}{B_S}$ times as many examples: nothing is saved but time on parallel machines. The covariance of an update,
+$\propto\frac{\eta^2}{B}$, stays.""",
+    source="Hoffer, Hubara and Soudry (2017), section on regime adaptation, and their code for the ceiling",
+    claimed={"epochs": 1.0, "rate": 0.5},
+    mutants={"the same epochs": {"epochs": 0.0, "rate": 0.5}, "linear scaling": {"epochs": 1.0, "rate": 1.0}},
+)
+
+
+@regime_adaptation_keeps_updates.check("algebra", title="the paper's schedule on 2^16 examples, ratios 2 to 32")
+def equal_updates(claimed: dict[str, float]) -> Evidence:
+    small, examples = Regime(128, 0.1, epochs=200, milestones=(81, 122, 164)), 2**16
+    pairs = []
+    for ratio in (2, 4, 8, 16, 32):
+        large = adapt_regime(small, 128 * ratio)
+        starts = [[m * (examples // regime.batch_size) for m in regime.milestones] for regime in (small, large)]
+        price = large.epochs / small.epochs
+        pairs += [(large.updates(examples), small.updates(examples)), *zip(*starts, strict=True),
+                  (price, ratio ** claimed["epochs"]),
+                  (large.learning_rate / ratio ** claimed["rate"], small.learning_rate)]
+    return Evidence.contrast(*[Evidence.equal(found, expected, 1e-12) for found, expected in pairs])
+
+
+# --- the table ---------------------------------------------------------------------------------------------
+
+_CLOSES = {"rate": 0.02, "longer": 0.01, "least": 0.6, "most": 0.95}
+
+gap_closes_with_updates = Claim(
+    "gap-closes-with-updates",
+    title="The gap is for the most part one of updates",
+    statement=r"""A perceptron with batch normalisation on 4096 images of Fashion-MNIST, SB 64 and LB 1024, 16 epochs. The test accuracy rises from LB to
++LR by more than 2 points, and from +LR to +RA, with as many updates as SB, by more than 1. Of the gap between SB and LB longer training with ghost
+batches (+RA+GBN) closes between 60 and 95 %.""",
+    source="Hoffer, Hubara and Soudry (2017), abstract and table 1 (number from memory); at this size measured here, bands settled after a look at two seeds",
+    reconstructed=True,
+    claimed=_CLOSES,
+    mutants={
+        "the rate alone closes it": _CLOSES | {"longer": 0.05},
+        "the rate does nothing": _CLOSES | {"rate": 0.1},
+        "all of it": _CLOSES | {"least": 1.0, "most": 1.2},
+    },
+)
+
+
+@gap_closes_with_updates.check("network", title="4096 images of Fashion-MNIST, 16 epochs", runs=GAP)
+def closed_in_part(claimed: dict[str, float], rows: Rows) -> Evidence:
+    found = columns(rows, 16)
+    closed = ratio_estimate(found["+RA+GBN"] - found["LB"], found["SB"] - found["LB"])
+    return Evidence.contrast(
+        Evidence.at_least(mean_estimate(found["+LR"] - found["LB"]), claimed["rate"], note="accuracy gained by +LR"),
+        Evidence.at_least(mean_estimate(found["+RA"] - found["+LR"]), claimed["longer"], note="by +RA beyond"),
+        Evidence.at_least(closed, claimed["least"], note="part of the gap closed by +RA+GBN"),
+        Evidence.at_most(closed, claimed["most"], note="at most"))
+
+
+_COMPLETE: dict[str, Any] = {"left": 0.002, "trained": 0.006, "column": "+RA+GBN"}
+
+gap_completely_eliminated = Claim(
+    "gap-completely-eliminated",
+    title="Is the gap completely eliminated by longer training?",
+    statement=r"""With ghost batches and as many updates, the large batch reaches the test accuracy of the small one: what is left of the gap is at most
+$0.2$ points. Judged where the small batch is trained to the end, 16 epochs (twice as many change its accuracy by less than $0.6$ points), and where it is not, 4 epochs.""",
+    source="Hoffer, Hubara and Soudry (2017), abstract: the gap stems from the relatively small number of updates and can be completely eliminated. "
+    "The bands of this check were settled here after a look at two seeds",
+    caveat="Eliminated only against a small batch that is not trained to the end, which longer training then overtakes. Against one that is, a significant "
+    "rest remains, at untuned rates.",
+    reconstructed=True,
+    claimed=_COMPLETE,
+    mutants={
+        "without training longer": _COMPLETE | {"column": "+LR+GBN"},
+        "within five points": _COMPLETE | {"left": 0.05},
+    },
+)
+
+
+@gap_completely_eliminated.check("network", title="small batch trained to the end, 16 epochs", expect="refuted", runs=GAP)
+def eliminated(claimed: dict[str, Any], rows: Rows) -> Evidence:
+    found, longer = columns(rows, 16), columns(rows, 32)["SB"]
+    return Evidence.contrast(
+        Evidence.at_most(mean_estimate(found["SB"] - found[claimed["column"]]), claimed["left"], note="accuracy lacking"),
+        Evidence.at_most(mean_estimate(longer - found["SB"]), claimed["trained"], note="SB, twice the epochs, gains"))
+
+
+@gap_completely_eliminated.check("network", title="small batch stopped early, 4 epochs", runs=GAP)
+def overtaken(claimed: dict[str, Any], rows: Rows) -> Evidence:
+    found = columns(rows, 4)
+    return Evidence.at_most(mean_estimate(found["SB"] - found[claimed["column"]]), claimed["left"], note="accuracy lacking")
+
+
+_GHOSTS = {"alone": 0.005, "longer": 0.0}
+
+ghost_batches_at_equal_epochs = Claim(
+    "ghost-batches-at-equal-epochs",
+    title="Ghost batch normalisation: no gain at equal epochs, a gain with longer training",
+    statement=r"""On the same task ghost batches of 64 change the test accuracy of +LR by less than half a point at 16 epochs, and raise that of +RA.""",
+    source="Hoffer, Hubara and Soudry (2017), table 1 (from memory), has gains of 0.05 to 2.9 points at equal epochs; the rest measured here, the half point "
+    "settled after a look at two seeds",
+    caveat="So ghost batches alone are not reproduced as a remedy at this size; they help together with longer training.",
+    reconstructed=True,
+    claimed=_GHOSTS,
+    mutants={"a point and a half alone": _GHOSTS | {"alone": -0.015}, "five points with longer training": _GHOSTS | {"longer": 0.05}},
+)
+
+
+@ghost_batches_at_equal_epochs.check("network", title="4096 images of Fashion-MNIST, 16 epochs", runs=GAP)
+def ghosts_alone(claimed: dict[str, float], rows: Rows) -> Evidence:
+    found = columns(rows, 16)
+    return Evidence.contrast(
+        Evidence.at_most(mean_estimate(found["+LR+GBN"] - found["+LR"]), claimed["alone"], note="accuracy gained by +GBN on +LR"),
+        Evidence.at_least(mean_estimate(found["+RA+GBN"] - found["+RA"]), claimed["longer"], note="on +RA"))
+
+
+# --- where there is no gap ---------------------------------------------------------------------------------
+
+_INVERTED = {"lead": 0.01, "loss": 0.03, "fit": 0.1}
+
+gap_inverts_when_labels_are_noisy = Claim(
+    "gap-inverts-when-labels-are-noisy",
+    title="With noisy labels fewer updates are better: the gap inverts",
+    statement=r"""1024 images of Fashion-MNIST, a fifth of the labels replaced by random ones, 40 epochs, SB 32 and LB 512. At equal epochs the large batch tests
+better than the small one by more than 1 point, because it is stopped early; with as many updates (+RA) it fits the wrong labels, ends with
+a training loss below $0.1$ of that of LB, and tests worse than SB by more than 3 points.""",
+    source="Derived and measured here, as the counter-example of the gap; bands settled after a look at two seeds",
+    reconstructed=True,
+    claimed=_INVERTED,
+    mutants={
+        "a lead of ten points": _INVERTED | {"lead": 0.1},
+        "fifteen points lost": _INVERTED | {"loss": 0.15},
+        "labels are not fitted": _INVERTED | {"fit": 1e-5},
+    },
+)
+
+
+@gap_inverts_when_labels_are_noisy.check("network", title="1024 images of Fashion-MNIST, a fifth of the labels random", runs=NOISY)
+def inverted(claimed: dict[str, float], rows: Rows) -> Evidence:
+    found, loss = columns(rows, 40), columns(rows, 40, "train_loss")
+    return Evidence.contrast(
+        Evidence.at_least(mean_estimate(found["LB"] - found["SB"]), claimed["lead"], note="accuracy of LB over SB"),
+        Evidence.at_least(mean_estimate(found["SB"] - found["+RA"]), claimed["loss"], note="of SB over +RA"),
+        Evidence.at_most(ratio_estimate(loss["+RA"], loss["LB"]), claimed["fit"], note="training loss of +RA over LB"))
+
+
+# --- the plateau -------------------------------------------------------------------------------------------
+
+_PLATEAU = {"flat": 0.01, "gain": 0.002, "rise": 0.002}
+
+long_plateau_pays = Claim(
+    "long-plateau-pays",
+    title="Training on at a plateau of the validation error pays, if the data are many",
+    statement=r"""Train at a constant rate for some epochs, then three epochs at a tenth of it. With 16,384 images the test accuracy before the drop is on a
+plateau, the same within a point after 8 and after 32 epochs; yet the accuracy after the drop is higher by more than $0.2$ points after
+the longer phase. With 4096 images the gain is gone by then: 64 epochs in place of 16 do not gain $0.2$ points.""",
+    source="Hoffer, Hubara and Soudry (2017), discussion: good generalisation can result from long training at a plateau (from memory); measured here, "
+    "bands settled after a look at two seeds",
+    reconstructed=True,
+    claimed=_PLATEAU,
+    mutants={
+        "a gain of two points": _PLATEAU | {"gain": 0.02},
+        "two points lost with few data": _PLATEAU | {"rise": -0.02},
+        "no plateau needed": _PLATEAU | {"flat": -0.02},
+    },
+)
+
+
+@long_plateau_pays.check("network", title="Fashion-MNIST, first phases of 8 to 64 epochs", runs=PLATEAU)
+def plateau(claimed: dict[str, float], rows: Rows) -> Evidence:
+    def accuracy(images: int, epochs: int, metric: str) -> Array:
+        return columns([row for row in rows if row["config"]["images"] == images], epochs + 3, metric)["SB"]
+
+    before, after, few = (accuracy(images, long, metric) - accuracy(images, short, metric) for images, long, short, metric in (
+        (16_384, 32, 8, "plateau_accuracy"), (16_384, 32, 8, "test_accuracy"), (4096, 64, 16, "test_accuracy")))
+    return Evidence.contrast(
+        Evidence.at_most(mean_estimate(before), claimed["flat"], note="accuracy gained before the drop, 16,384 images"),
+        Evidence.at_least(mean_estimate(after), claimed["gain"], note="after it"),
+        Evidence.at_most(mean_estimate(few), claimed["rise"], note="after it, 4096 images"))
