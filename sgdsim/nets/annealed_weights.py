@@ -55,8 +55,9 @@ def measure_cells(configs: list[dict[str, Any]], device: str = "cpu") -> list[Me
     seeds = column(configs, "seed")
     x, y = (torch.from_numpy(np.stack(arrays)).to(device) for arrays in zip(*map(points_of, seeds)))
     stack = StackedMLP((2, width, 1), seeds, activation="tanh", init="fan_in", loss="squared").to(device)
-    fit = _descend if method == "descent" else _anneal
-    curve, accepted = fit(stack, x, y, configs, steps)
+    curve: np.ndarray
+    accepted: np.ndarray | None
+    curve, accepted = (_descend if method == "descent" else _anneal)(stack, x, y, configs, steps)
     spent = _record_steps(steps) * LOSSES_A_STEP
     weights = sum(p[0].numel() for p in stack.parameters())
     out = []
@@ -72,18 +73,18 @@ def _record_steps(steps: int) -> np.ndarray:
     return np.unique(np.geomspace(1, steps, RECORDS).round().astype(int))
 
 
+@torch.no_grad()
 def _descend(stack: StackedMLP, x: Tensor, y: Tensor, configs: list[dict[str, Any]],
              steps: int) -> tuple[np.ndarray, None]:
     rates = torch.tensor(column(configs, "learning_rate"), device=x.device)[:, None, None]
     records, curve = set(_record_steps(steps).tolist()), []
     best = torch.full((len(configs),), math.inf, device=x.device)
     for t in range(1, steps + 1):
-        _, gradients = stack.gradients(x, y)
-        with torch.no_grad():
-            for p, g in zip(stack.parameters(), gradients, strict=True):
-                p -= rates * g
+        loss, gradients = stack.gradients(x, y)
+        best = torch.fmin(best, loss)
+        for p, g in zip(stack.parameters(), gradients, strict=True):
+            p.sub_(rates * g)
         if t in records:
-            best = torch.fmin(best, stack.losses(x, y).detach())
             curve.append(best.double().cpu().numpy())
     return np.array(curve), None
 

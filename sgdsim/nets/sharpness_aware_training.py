@@ -1,12 +1,10 @@
-"""Measures cells that train a network by SGD, momentum or Adam: alone, by SALR, by SAM, or at the gradient-norm rate."""
+"""Measures cells that train a network by SGD, momentum or Adam, alone or inside SALR, SAM or a gradient-norm rate."""
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -18,99 +16,40 @@ from sgdsim.methods.probing import Closure
 from sgdsim.methods.relative_rate import GradientNormRate, RelativeRate
 from sgdsim.methods.salr import SALR
 from sgdsim.methods.sam import SAM
-from sgdsim.nets.architectures import cross_entropy, mlp, small_cnn, small_transformer
+from sgdsim.nets.architectures import cross_entropy
 from sgdsim.nets.batches import batch_indices
 from sgdsim.nets.curvature import Curvature
-from sgdsim.nets.data import load
 from sgdsim.nets.measured import Measured
-from sgdsim.nets.results import canonical
-from sgdsim.nets.texts import load_text, sequences
+from sgdsim.nets.small_tasks import Task, task_of
 from sgdsim.nets.threads import one_thread
 
-__all__ = ["Task", "base_optimizer", "closure_of", "measure_cells", "optimizer_of", "rounded", "task_of"]
+__all__ = ["base_optimizer", "closure_of", "measure_cells", "optimizer_of", "rounded"]
 
-CLASSES, POINTS, MOMENTUM = 10, 24, 0.9
+POINTS, MOMENTUM = 24, 0.9
 #: Gradient evaluations in an update of SALR as published, which all methods may spend: 5 + 5 more every second update.
 EVALUATIONS = 6
-SETTINGS = ("data", "images", "test_images", "pool", "length", "net", "hidden", "channels", "width", "layers")
-EXAMPLES = 256  # of the training set, for both kinds of sharpness
+EXAMPLES, PREDICTIONS = 256, 2048  # of the training set at most, for both kinds of sharpness
 TOLERANCE = 0.02  # of the largest eigenvalue
 BOX: dict[str, Any] = {"radius": 5e-4, "iterations": 10, "starts": 1}
-
-
-@dataclass(frozen=True, eq=False)
-class Task:
-    """Training and test examples, a network for each seed, and the facts that belong to the provenance."""
-
-    x: Tensor
-    y: Tensor
-    test_x: Tensor
-    test_y: Tensor
-    network: Callable[[int], nn.Module]
-    facts: dict[str, Any]
 
 
 @one_thread()
 def measure_cells(configs: list[dict[str, Any]], device: str = "cpu") -> list[Measured]:
     """Train networks.
 
-    Settings: those of `task_of`; `base`, which is `sgd`, `momentum` or `adam`; `method`, which is `base`, `salr`,
-    `norm` or `sam` (with their defaults, and `cap` of the ratios); `batch_size`, `learning_rate`, `seed`; `steps`;
-    `lanczos_steps`, at most.
+    Settings: those of `sgdsim.nets.small_tasks.task_of`; `base`, which is `sgd`, `momentum` or `adam`; `method`, which
+    is `base`, `salr`, `norm` or `sam` (with their defaults, and `cap` of the ratios); `batch_size`, `learning_rate`,
+    `seed`; `steps`; `lanczos_steps`, at most.
 
     Metrics after `steps` updates, in evaluation mode: `train_loss`, `train_accuracy`, `test_loss`, `test_accuracy`; of
-    the training loss of 256 examples `sharpness`, the largest eigenvalue of its Hessian, and `box`, the metric of
-    `sgdsim.methods.box_sharpness` with radius 5e-4; `mean_rate`, the mean over updates of the rate in use; `updates`,
-    and `evaluations` of the gradient; `curve_t`, `curve_loss`, mean losses of the batches in between. Under
+    the training loss of 256 images (2048 characters) `sharpness`, the largest eigenvalue of its Hessian, and `box`, the
+    metric of `sgdsim.methods.box_sharpness` with radius 5e-4; `mean_rate`, the mean over updates of the rate in use;
+    `updates`, and `evaluations` of the gradient; `curve_t`, `curve_loss`, mean losses of the batches in between. Under
     `equal_cost`, for `base` and `sam`, the same numbers after as many updates as 6 x `steps` evaluations allow, those
     of SALR. Under `matched`, for `salr`, those of the base alone, at the mean rate of that run, after `steps` updates.
     Either is null where the loss overflowed.
     """
     return [_measure(config, torch.device(device)) for config in configs]
-
-
-def task_of(config: dict[str, Any], device: torch.device) -> Task:
-    """Data and networks of a cell.
-
-    Settings: `data` with `images`, `test_images`, `pool` (see `sgdsim.nets.load`), and `net` `mlp` with `hidden` units
-    or `cnn_batch_norm` with `channels`; or `data` `tiny-shakespeare` in windows of `length` characters, as many as
-    `images` says for training, and after them `test_images` for the test, and `net` `transformer` with `width` and
-    `layers`.
-
-    Raises
-    ------
-    ValueError
-        Unknown network.
-    """
-    return _task(canonical({name: config[name] for name in SETTINGS if name in config}), device)
-
-
-@lru_cache(maxsize=4)
-def _task(settings: str, device: torch.device) -> Task:
-    config = json.loads(settings)
-    n, test = config["images"], config["test_images"]
-    if config["net"] == "transformer":
-        text = load_text(config["data"])
-        codes, following = sequences(text.codes, config["length"], n + test)
-        arrays: tuple[np.ndarray, ...] = (codes[:n], following[:n], codes[n:], following[n:])
-        checksum, symbols = text.sha256, len(text.alphabet)
-
-        def network(seed: int) -> nn.Module:
-            return small_transformer(symbols, seed, length=config["length"], width=config["width"],
-                                     layers=config["layers"])
-    else:
-        data = load(config["data"], n, test, config["pool"])
-        arrays, checksum = (data.train_x, data.train_y, data.test_x, data.test_y), data.sha256
-        shape = data.train_x.shape[1:]
-
-        def network(seed: int) -> nn.Module:
-            if config["net"] == "mlp":
-                return mlp((math.prod(shape), *config["hidden"], CLASSES), seed)
-            if config["net"] != "cnn_batch_norm":
-                raise ValueError(f"net is {config['net']!r}; allowed: mlp, cnn_batch_norm, transformer")
-            return small_cnn(shape, CLASSES, seed, channels=config["channels"], batch_norm=True)
-    x, y, test_x, test_y = (torch.from_numpy(np.ascontiguousarray(a)).to(device) for a in arrays)
-    return Task(x, y, test_x, test_y, network, {"data": config["data"], "data_sha256": checksum})
 
 
 def base_optimizer(name: str, model: nn.Module, rate: float) -> torch.optim.Optimizer:
@@ -204,7 +143,8 @@ def _judged(model: nn.Module, task: Task, lanczos_steps: int) -> dict[str, float
         found[f"{name}_loss"] = float(cross_entropy(output, y))
         found[f"{name}_accuracy"] = float((output.argmax(dim=-1) == y).double().mean())
     if math.isfinite(found["train_loss"]):
-        data = (task.x[:EXAMPLES], task.y[:EXAMPLES])
+        count = min(EXAMPLES, PREDICTIONS // task.y[0].numel())
+        data = (task.x[:count], task.y[:count])
         curvature = Curvature(model, cross_entropy, data)
         found["sharpness"] = float(curvature.largest(steps=lanczos_steps, tolerance=TOLERANCE).values[0])
         found["box"] = _box(model, *data)

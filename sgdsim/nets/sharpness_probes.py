@@ -13,7 +13,8 @@ from sgdsim.methods.probing import gradient_norm, probing
 from sgdsim.methods.salr import local_sharpness
 from sgdsim.nets.batches import batch_indices
 from sgdsim.nets.measured import Measured
-from sgdsim.nets.sharpness_aware_training import base_optimizer, closure_of, rounded, task_of
+from sgdsim.nets.sharpness_aware_training import base_optimizer, closure_of, rounded
+from sgdsim.nets.small_tasks import task_of
 from sgdsim.nets.threads import one_thread
 
 __all__ = ["measure_cells"]
@@ -23,7 +24,7 @@ __all__ = ["measure_cells"]
 def measure_cells(configs: list[dict[str, Any]], device: str = "cpu") -> list[Measured]:
     """Train networks and probe on the way, with the batch that the next step sees.
 
-    Settings: those of `sgdsim.nets.sharpness_aware_training.task_of`; `base`, `batch_size`, `learning_rate`, `seed`;
+    Settings: those of `sgdsim.nets.small_tasks.task_of`; `base`, `batch_size`, `learning_rate`, `seed`;
     `steps`; `every`, steps from one measurement to the next; `probes`, a list of [n_descent, n_ascent, probe_length].
 
     Metrics: `train_loss`, mean of the batches over the last `every` steps; `norms` of the gradient, and `rises`, for
@@ -55,7 +56,8 @@ def _measure(config: dict[str, Any], device: torch.device) -> Measured:
     first = [length * (n_descent + n_ascent) for n_descent, n_ascent, length in config["probes"]]
     metrics = {"train_loss": float(np.mean(losses[-config["every"]:])), "norms": norms, "rises": rises,
                "correlations": [_correlation(norms, found) for found in rises],
-               "ratios": [float(np.median(np.divide(found, norms))) / size for found, size in zip(rises, first, strict=True)]}
+               "ratios": [float(np.median(np.divide(found, norms))) / size
+                          for found, size in zip(rises, first, strict=True)]}
     return Measured("ok", rounded(metrics), facts)
 
 

@@ -89,12 +89,12 @@ def hop_law(potential: ArrayLike, temperature: float, start: int, times: ArrayLi
     $z=N(0.5017\\,\\theta\\cot0.6407\\,\\theta-0.6122+0.2645\\,i\\theta)$, whose constants make the error fall as
     $3.89^{-N}$ on the whole negative axis. Each node takes one tridiagonal system with complex shift z/t. Ordinary
     elimination would subtract numbers of the size of the rates to find one of the size of 1/t; here every pivot is
-    kept as rate towards the start plus excess, and nothing is subtracted (Grassmann, Taksar and Heyman's idea, from
-    memory).
+    kept as rate towards the start plus excess, and nothing is subtracted (an idea of Grassmann, Taksar and Heyman
+    (1985), from memory).
 
     References
     ----------
-    Trefethen, Weideman and Schmelzer (2006) for the contour, from memory; Sinai (1982) for the walk.
+    Trefethen, Weideman and Schmelzer (2006) for the contour and its constants; Sinai (1982) for the walk.
 
     Examples
     --------

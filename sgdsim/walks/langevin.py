@@ -102,6 +102,7 @@ def walk(landscape: Any, start: ArrayLike, learning_rate: float, temperature: fl
     Returns
     -------
     Walks
+        After Ctrl-C a compiled walk holds the records that all walkers have reached, with a RuntimeWarning.
 
     Raises
     ------

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from sgdsim.claims.low_rank_bias.fixed_points import (
+    rank_is_a_source_of_the_noise,
+    rest_needs_rank_one,
+    violated_rank_makes_noise,
+)
 from sgdsim.claims.low_rank_bias.gradient_rank import batch_norm_takes_one_rank, rank_of_a_batch_gradient
 from sgdsim.claims.low_rank_bias.memory import decaying_rates_keep_the_memory, momentum_shortens_the_memory
 from sgdsim.claims.low_rank_bias.null_model import random_gradients_fill_all_ranks
+from sgdsim.claims.low_rank_bias.settling import decay_balances_layers, sgd_never_settles
 from sgdsim.claims.low_rank_bias.unrolling import (
     bound_is_empty_in_practice,
     rank_bound_of_weight_decay,
@@ -20,4 +26,9 @@ __all__ = [
     "decaying_rates_keep_the_memory",
     "bound_is_empty_in_practice",
     "random_gradients_fill_all_ranks",
+    "rest_needs_rank_one",
+    "sgd_never_settles",
+    "violated_rank_makes_noise",
+    "rank_is_a_source_of_the_noise",
+    "decay_balances_layers",
 ]

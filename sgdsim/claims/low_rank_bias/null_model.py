@@ -65,7 +65,7 @@ def table_of_ranks(claimed: dict[str, Any]) -> Evidence:
 def bound_and_fullness(claimed: dict[str, Any]) -> Evidence:
     arms = []
     for batch_size, decay in _TABLE:
-        bound, ranks = rank_bound(decay, 1.0, batch_size, TOLERANCE, norm_ratio=1.25), _ranks(batch_size, decay)
+        bound, ranks = rank_bound(decay, 1.0, batch_size, TOLERANCE), _ranks(batch_size, decay)
         arms.append(Evidence.at_most(int(ranks.max()), bound, note=f"B = {batch_size}, decay {decay:g}"))
         if bound > claimed["excess"] * DIMENSION:
             arms.append(Evidence.at_least(mean_estimate(ranks), claimed["full"] * DIMENSION, note="nearly full"))

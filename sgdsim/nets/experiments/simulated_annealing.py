@@ -23,11 +23,33 @@ SEEDS, MANY = 16, 64
 CLOSE = {(0.08, 8), (0.16, 16), (0.32, 32)}
 #: Ways to cool, and the factor at each milestone.
 COOLING = (("none", 1), ("decay", 4), ("growth", 4), ("decay", 2))
+#: Hidden units of the networks whose weights are annealed, and seeds of each.
+WIDTHS = {8: 24, 32: 16, 128: 12}
+RATES = (2.5, 5.0, 10.0, 20.0, 30.0)  # learning rate times width: the largest curvature grows with the width
+#: Five ways to anneal, as many as there are rates: size of a change, part of the weights that change, temperatures.
+ANNEALINGS: tuple[tuple[float, float, tuple[float, float]], ...] = (
+    (0.3, 0.02, (0.05, 1e-4)), (0.3, 0.02, (0.005, 1e-5)), (0.1, 0.1, (0.05, 1e-4)), (0.1, 0.1, (0.005, 1e-5)),
+    (0.03, 0.5, (0.05, 1e-4)))
+#: The control at temperature zero, at the smaller widths.
+QUENCHES = ((0.3, 0.02, (0.0, 0.0)), (0.1, 0.1, (0.0, 0.0)))
 
 
 def experiments(scale: str) -> list[Sweep]:
-    """Sweeps at the scale `cpu` (MNIST, stored); there is none at the scale `gpu`."""
-    return [] if scale == "gpu" else _noise_temperature()
+    """Sweeps at the scale `cpu` (stored); there is none at the scale `gpu`."""
+    return [] if scale == "gpu" else [*_noise_temperature(), _weights()]
+
+
+def _weights() -> Sweep:
+    found: list[Row] = []
+    for width, seeds in WIDTHS.items():
+        settings: list[Row] = [{"method": "descent", "learning_rate": rate / width} for rate in RATES]
+        settings += [{"method": "annealing", "proposal": size, "part": part, "temperatures": list(temperatures)}
+                     for size, part, temperatures in ANNEALINGS + (QUENCHES if width < 128 else ())]
+        found += [{"width": width, "steps": 3000, **one, "seed": seed} for one in settings for seed in range(seeds)]
+    return Sweep(TOPIC, "weights", "sgdsim.nets.annealed_weights", tuple(found),
+                 stacked=("learning_rate", "proposal", "part", "temperatures", "seed"), curves=("width", "method"),
+                 title="200 points of a chessboard, tanh networks of width 8, 32, 128: Metropolis moves of the weights, or "
+                 "gradient descent, at equal numbers of losses", largest_stack=24)
 
 
 def _noise_temperature() -> list[Sweep]:
