@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sgdsim.spectra.effective_rank import effective_rank, memory_steps, rank_bound, rank_of_values, stable_rank, unroll
+from sgdsim.spectra.effective_rank import effective_rank, rank_of_values, stable_rank
+from sgdsim.spectra.weight_memory import memory_steps, rank_bound, unroll
 
 
 def matrix(m, n, seed):
@@ -112,6 +113,9 @@ def test_a_trained_matrix_obeys_the_bound():
 @pytest.mark.parametrize("call, words", [
     (lambda: effective_rank(np.eye(2), 1.0), "tolerance=1.0"), (lambda: effective_rank([1.0, 2.0], 0.1), r"shape \(2,\)"),
     (lambda: effective_rank([[np.inf]], 0.1), "inf"), (lambda: effective_rank(np.eye(2), 0.1, "nuclear"), "norm='nuclear'"),
+    (lambda: stable_rank([[np.nan]]), "nan"), (lambda: stable_rank([1.0, 2.0]), r"shape \(2,\)"),
+    (lambda: rank_of_values([np.nan, 1.0], 0.1), "values holds nan"), (lambda: rank_of_values(3.0, 0.1), "values has shape"),
+    (lambda: rank_of_values([-1.0], 0.1), "values holds -1"),
     (lambda: memory_steps(0.0, 1.0, 0.1), "learning_rate"), (lambda: memory_steps(0.1, -1.0, 0.1), "weight_decay=-1.0"),
     (lambda: memory_steps(0.1, 1.0, 0.0), "tolerance=0"), (lambda: memory_steps(0.1, 1.0, 0.1, 0.0), "norm_ratio=0"),
     (lambda: memory_steps(0.1, 1.0, 0.1, momentum=1.0), "momentum=1.0"), (lambda: memory_steps([0.1], 1.0, 0.1, momentum=0.5), "momentum=0.5"),

@@ -248,9 +248,11 @@ def test_zero_gradients_overflow_and_negative_sharpness():
         w.fill_(1.0)
     optimizer.step(closure)
     assert optimizer.factor == 2 and unused.grad is None and unused == 1  # over the mean of itself and zero
-    scale[0] = float("inf")
-    optimizer.step(closure)
-    assert optimizer.factor == 1 and len(optimizer.history) == 2
+    for scale[0] in (float("inf"), 1e200, float("nan")):  # the gradient of the second is finite, its square is not
+        with torch.no_grad():
+            w.fill_(1e150)
+        optimizer.step(closure)
+        assert optimizer.factor == 1 and len(optimizer.history) == 2
     rate = SALR(nn.Module(), torch.optim.SGD([unused], lr=0.1))
     for measured, factor in ((1.0, 1.0), (2.0, 4 / 3), (-1.0, 0.0)):
         rate._take_in(measured)
@@ -314,7 +316,7 @@ def test_running_median(values):
 
 
 @pytest.mark.parametrize("settings, message", [
-    ({"probe_length": 0.0}, "probe_length=0.0"), ({"n_descent": -1}, "n_descent=-1"), ({"every": 0}, "every=0"),
+    ({"probe_length": 0.0}, "probe_length=0.0"), ({"n_descent": -1}, "n_descent=-1"), ({"every": 0}, "every=0"), ({"every": 2.5}, "every=2.5"), ({"n_ascent": 1.5}, "n_ascent=1.5"),
     ({"n_descent": 0, "n_ascent": 0}, "not both 0"), ({"cap": 0.0}, "cap=0.0"), ({"direction": "up"}, "direction='up'"),
     ({"direction": "per_sample"}, "loss=None"),
     ({"direction": "per_sample", "loss": nn.functional.cross_entropy}, "batch norm"),
@@ -340,8 +342,13 @@ def test_other_bad_input_is_named():
         SALR(model, base, direction="per_sample", loss=nn.functional.cross_entropy).step(lambda: 0.0)
     with pytest.raises(ValueError, match="median of no numbers"):
         _ = RunningMedian().value
-    for other in (base, SAM(model, base)):
+    for other in (base, SAM(model, base), GradientNormRate(model, base)):
         with pytest.raises(ValueError, match="no state of SALR"):
             SALR(model, base).load_state_dict(other.state_dict())
+    for wrong in (torch.optim.LBFGS(model.parameters()), SAM(model, base)):
+        with pytest.raises(ValueError, match=f"base is {type(wrong).__name__}"):
+            SAM(model, wrong)
+    with pytest.raises(ValueError, match="model is generator"):
+        SALR(model.parameters(), base)
     with torch.no_grad(), probing(model, list(model.parameters()), closure_of(model, base, x, y)) as probe:
         assert probe.evaluate() == float(probe.loss)

@@ -55,7 +55,8 @@ class BoxSharpness:
     displacement: Array
 
     def __repr__(self) -> str:
-        return f"BoxSharpness({self.value:.6g}, {len(self.values)} starts from {min(self.values):.6g} to {max(self.values):.6g})"
+        low, high = min(self.values), max(self.values)
+        return f"BoxSharpness({self.value:.6g}, {len(self.values)} starts from {low:.6g} to {high:.6g})"
 
 
 def box_sharpness(value_and_gradient: Callable[[Array], tuple[float, Array]], point: ArrayLike, radius: float = 1e-3, *,
@@ -87,7 +88,8 @@ def box_sharpness(value_and_gradient: Callable[[Array], tuple[float, Array]], po
     Raises
     ------
     ValueError
-        When a shape, `radius`, `floor` or a count is out of range, or f is not finite at `point`.
+        When a shape, `radius`, `floor` or a count is out of range, or at `point` f is not finite, f is not greater than
+        -1 (the metric divides by 1 + f), or the gradient has not the shape of the point.
 
     Notes
     -----
@@ -103,14 +105,13 @@ def box_sharpness(value_and_gradient: Callable[[Array], tuple[float, Array]], po
     >>> round(found.value, 9)                               # 50 radius^2 (4 + 1)
     2.5
     """
-    x = finite("point", point, "(n,)", (1,))
+    x = np.asarray(finite("point", point, "(n,)", (1,)), np.float64)
     if not (np.isfinite(radius) and radius > 0 and np.isfinite(floor) and floor >= 0):
         raise ValueError(f"radius={radius} must be positive and floor={floor} not negative, both finite")
-    whole("iterations", iterations), whole("starts", starts)
+    whole("iterations", iterations)
+    whole("starts", starts)
     move, pull, half_widths = _box(x, radius, directions, floor)
-    center = float(value_and_gradient(x)[0])
-    if not np.isfinite(center):
-        raise ValueError(f"value_and_gradient gave {center} at point; allowed: a finite value")
+    center = _value(value_and_gradient(x), len(x))
 
     def rise(u: Array) -> tuple[float, Array]:
         value, gradient = value_and_gradient(x + move(half_widths * u))
@@ -118,9 +119,20 @@ def box_sharpness(value_and_gradient: Callable[[Array], tuple[float, Array]], po
 
     stream = np.random.default_rng(seed)
     found = [_climb(rise, stream.uniform(-1, 1, len(half_widths)), iterations) for _ in range(starts)]
-    values = 100 * np.array([one[0] for one in found]) / (1 + center)
-    best = found[int(np.argmax(values))][1]
-    return BoxSharpness(float(values.max()), values, np.array([one[2] for one in found]), center, move(half_widths * best))
+    rises = np.array([one[0] for one in found])
+    best = int(np.argmax(rises))
+    at_best = half_widths * found[best][1] if rises[best] > 0 else np.zeros_like(half_widths)
+    values = 100 * np.maximum(rises, 0.0) / (1 + center)  # the centre of the box is one of its points
+    return BoxSharpness(float(values[best]), values, np.array([one[2] for one in found]), center, move(at_best))
+
+
+def _value(pair: tuple[float, Array], n: int) -> float:
+    value, gradient = pair
+    if np.shape(gradient) != (n,):
+        raise ValueError(f"value_and_gradient gave a gradient of shape {np.shape(gradient)}; allowed: ({n},)")
+    if not (np.isfinite(value) and float(value) > -1):
+        raise ValueError(f"value_and_gradient gave {value} at point; allowed: a finite value greater than -1")
+    return float(value)
 
 
 def _box(x: Array, radius: float, directions: ArrayLike | None,
@@ -139,35 +151,31 @@ def _box(x: Array, radius: float, directions: ArrayLike | None,
 
 def _climb(rise: Callable[[Array], tuple[float, Array]], start: Array, iterations: int) -> tuple[float, Array, int]:
     """Largest rise that one search saw, where, and after how many evaluations."""
-    from scipy.optimize import minimize
+    from scipy.optimize import fmin_l_bfgs_b
 
-    first, gradient = rise(start)
-    scale = float(np.abs(gradient).max()) if np.isfinite(gradient).all() else 0.0
-    best = [first if np.isfinite(first) else np.inf, start]
-    if not np.isfinite(best[0]) or scale == 0:  # nowhere to climb to
-        return float(best[0]), start, 1
+    seen: list[tuple[float, Array]] = []
 
-    def descent(u: Array) -> tuple[float, Array]:
+    def look(u: Array) -> tuple[float, Array]:
         value, slope = rise(u)
-        if not (np.isfinite(value) and np.isfinite(slope).all()):
-            best[:] = [np.inf, u.copy()]
-            raise FloatingPointError
-        if value > best[0]:
-            best[:] = [value, u.copy()]
-        return -value / scale, -slope / scale
-
-    count = [1]
-
-    def counted(u: Array) -> tuple[float, Array]:
-        count[0] += 1
-        return descent(u)
+        finite_here = np.isfinite(value) and bool(np.isfinite(slope).all())
+        seen.append((value if finite_here else np.inf, u.copy()))
+        if not finite_here:
+            raise FloatingPointError("the function is not finite here")
+        return value, slope
 
     try:
-        minimize(counted, start, jac=True, method="L-BFGS-B", bounds=[(-1.0, 1.0)] * len(start),
-                 options={"maxiter": iterations, "ftol": 0.0, "gtol": 0.0})
+        scale = float(np.abs(look(start)[1]).max())
+
+        def descent(u: Array) -> tuple[float, Array]:
+            value, slope = look(u)
+            return -value / scale, -slope / scale
+
+        if scale > 0:  # else there is nowhere to climb to
+            fmin_l_bfgs_b(descent, start, bounds=[(-1.0, 1.0)] * len(start), maxiter=iterations, factr=0.0, pgtol=0.0)
     except FloatingPointError:
         pass
-    return float(best[0]), best[1], count[0]
+    best = max(seen, key=lambda one: one[0])
+    return best[0], best[1], len(seen)
 
 
 def largest_rise_of_quadratic(hessian: ArrayLike, half_widths: ArrayLike, gradient: ArrayLike | None = None) -> float:
@@ -199,7 +207,8 @@ def largest_rise_of_quadratic(hessian: ArrayLike, half_widths: ArrayLike, gradie
     b = finite("half_widths", half_widths, "(n,)", (1,))
     g = np.zeros(len(h)) if gradient is None else finite("gradient", gradient, "(n,)", (1,))
     if b.shape != (len(h),) or g.shape != (len(h),) or (b < 0).any():
-        raise ValueError(f"half_widths {b.shape} and gradient {g.shape} must have the length {len(h)}, half_widths >= 0")
+        raise ValueError(f"half_widths {b.shape} and gradient {g.shape} must have the length {len(h)}; half_widths "
+                         "must not be negative")
     if 2 ** len(h) > MOST_VERTICES:
         raise ValueError(f"hessian has {len(h)} rows; allowed: at most {MOST_VERTICES.bit_length() - 1}")
     largest, block = -np.inf, min(len(h), 14)

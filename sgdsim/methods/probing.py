@@ -7,6 +7,7 @@ masks in each.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -137,16 +138,19 @@ def probing(model: nn.Module, parameters: Sequence[Tensor], closure: Closure, *,
 
 
 def unit_gradient(parameters: Sequence[Tensor]) -> list[Tensor | None]:
-    """Gradients that stand in the parameters, divided by their common norm; zero where that is zero."""
+    """Gradients in the parameters over their common norm: zero where that is zero, NaN where it is not finite."""
     norm = gradient_norm(parameters)
-    return [None if p.grad is None else p.grad / norm if norm > 0 else torch.zeros_like(p) for p in parameters]
+    if norm > 0 and math.isfinite(norm):
+        return [None if p.grad is None else p.grad / norm for p in parameters]
+    filling = 0.0 if norm == 0 else math.nan
+    return [None if p.grad is None else torch.full_like(p, filling) for p in parameters]
 
 
 def gradient_norm(parameters: Sequence[Tensor]) -> float:
     """Euclidean norm of all gradients together."""
     norms = [float(torch.linalg.vector_norm(p.grad, dtype=torch.promote_types(p.dtype, torch.float32)))
              for p in parameters if p.grad is not None]
-    return sum(norm**2 for norm in norms) ** 0.5
+    return math.hypot(*norms)
 
 
 def mean_unit_gradient(model: nn.Module, loss: Callable[[Any, Tensor], Tensor], inputs: Tensor, target: Tensor,

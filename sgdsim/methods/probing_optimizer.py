@@ -29,12 +29,16 @@ class ProbingOptimizer(torch.optim.Optimizer):
     Raises
     ------
     ValueError
-        When `base` is no optimizer, or one without learning rates.
+        When `model` is no module; when `base` is no optimizer, has no learning rate, or needs a closure itself.
     """
 
     def __init__(self, model: nn.Module, base: torch.optim.Optimizer) -> None:
-        if not isinstance(base, torch.optim.Optimizer) or any("lr" not in group for group in base.param_groups):
-            raise ValueError(f"base is {type(base).__name__}; allowed: a torch.optim.Optimizer with a learning rate")
+        if not isinstance(model, nn.Module):
+            raise ValueError(f"model is {type(model).__name__}; allowed: a torch.nn.Module")
+        if (not isinstance(base, torch.optim.Optimizer) or isinstance(base, (torch.optim.LBFGS, ProbingOptimizer))
+                or any("lr" not in group for group in base.param_groups)):
+            raise ValueError(f"base is {type(base).__name__}; allowed: a torch.optim.Optimizer with a learning rate, "
+                             "whose step needs no closure")
         self.model, self.base, self.evaluations = model, base, 0
         super().__setstate__({"defaults": base.defaults})  # hooks, but no groups and no state of its own
 
@@ -77,13 +81,13 @@ class ProbingOptimizer(torch.optim.Optimizer):
             When it is that of another optimizer.
         """
         own = state_dict.get("probing")
-        if own is None or own.keys() != self._own_state().keys():
+        if own is None or own.get("of") != type(self).__name__:
             raise ValueError(f"state_dict has no state of {type(self).__name__} under 'probing'; found {own!r:.60}")
         self.base.load_state_dict({name: value for name, value in state_dict.items() if name != "probing"})
         self._load_own_state(own)
 
     def _own_state(self) -> dict[str, Any]:
-        return {"evaluations": self.evaluations}
+        return {"of": type(self).__name__, "evaluations": self.evaluations}
 
     def _load_own_state(self, own: dict[str, Any]) -> None:
         self.evaluations = own["evaluations"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from typing import Any
 
 import torch
@@ -11,11 +12,12 @@ from torch import Tensor, nn
 from sgdsim.methods.probing import Closure, gradient_norm
 from sgdsim.methods.probing_optimizer import ProbingOptimizer
 from sgdsim.methods.running_median import RunningMedian
+from sgdsim.problems._arrays import whole
 
 __all__ = ["GradientNormRate", "RelativeRate"]
 
 
-class RelativeRate(ProbingOptimizer):
+class RelativeRate(ProbingOptimizer, ABC):
     """Base of optimizers that multiply the base rate by a measured number over the median of all of them so far.
 
     A negative number counts as ratio 0; one that is not finite as ratio 1, and it is not remembered.
@@ -31,10 +33,10 @@ class RelativeRate(ProbingOptimizer):
     """
 
     def __init__(self, model: nn.Module, base: torch.optim.Optimizer, every: int, cap: float | None) -> None:
-        if every < 1 or (cap is not None and not cap > 0):
-            raise ValueError(f"every={every} must be at least 1, and cap={cap} positive or None")
+        if cap is not None and not cap > 0:
+            raise ValueError(f"cap={cap} must be positive or None")
         super().__init__(model, base)
-        self.every, self.cap, self.factor, self.steps = every, cap, 1.0, 0
+        self.every, self.cap, self.factor, self.steps = whole("every", every), cap, 1.0, 0
         self.history = RunningMedian()
 
     @torch.no_grad()
@@ -72,8 +74,9 @@ class RelativeRate(ProbingOptimizer):
                 group["lr"] = rate
         return loss
 
+    @abstractmethod
     def _measure(self, closure: Closure, batch: tuple[Tensor, Tensor] | None) -> tuple[Any, float]:
-        raise NotImplementedError
+        """Loss at the weights and the number to be compared with its median; counts the evaluations."""
 
     def _take_in(self, measured: float) -> None:
         self.factor = 1.0

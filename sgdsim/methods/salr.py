@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from sgdsim.methods.probing import Closure, Probe, mean_unit_gradient, probing, unit_gradient
 from sgdsim.methods.relative_rate import RelativeRate
+from sgdsim.problems._arrays import whole
 
 __all__ = ["SALR", "local_sharpness"]
 
@@ -114,9 +115,10 @@ class SALR(RelativeRate):
     def __init__(self, model: nn.Module, base: torch.optim.Optimizer, *, probe_length: float = 2e-3, n_descent: int = 5,
                  n_ascent: int = 5, every: int = 2, cap: float | None = None, direction: str = "batch",
                  loss: Callable[[Any, Tensor], Tensor] | None = None) -> None:
-        if not 0 < probe_length < math.inf or min(n_descent, n_ascent) < 0 or n_descent + n_ascent < 1:
+        steps = whole("n_descent", n_descent, 0) + whole("n_ascent", n_ascent, 0)
+        if not 0 < probe_length < math.inf or steps < 1:
             raise ValueError(f"probe_length={probe_length} must be positive and finite, n_descent={n_descent} and "
-                             f"n_ascent={n_ascent} at least 0 and not both 0")
+                             f"n_ascent={n_ascent} not both 0")
         if direction not in DIRECTIONS:
             raise ValueError(f"direction={direction!r} must be one of {', '.join(DIRECTIONS)}")
         if direction == "per_sample":

@@ -14,9 +14,11 @@ __all__ = ["LayerRankRecorder", "layer_ranks", "layer_singular_values"]
 def layer_singular_values(module: nn.Module) -> dict[str, np.ndarray]:
     """Singular values of every weight matrix of a module, largest first, computed in float64.
 
-    A parameter of two or more axes is a matrix of its first axis by all others: a convolution's kernel is output channels times patch. A
-    grouped convolution is one matrix for each group, that is one block-diagonal matrix. Parameters of one axis (biases, scales) are no
-    matrices and are left out; tied ones count once.
+    A parameter of two or more axes is a matrix of its first axis by all others: a convolution's kernel is output
+    channels times patch. A grouped convolution is one matrix for each group, that is one block-diagonal matrix.
+    Parameters of one axis and those of normalisation layers are no matrices and are left out; tied ones count once.
+    Of a parametrised layer (`torch.nn.utils.parametrizations`) these are the trained parameters, not what is made of
+    them.
 
     Parameters
     ----------
@@ -37,10 +39,11 @@ def layer_singular_values(module: nn.Module) -> dict[str, np.ndarray]:
     >>> {name: len(s) for name, s in layer_singular_values(nn.Sequential(nn.Conv2d(3, 8, 3), nn.Linear(4, 2))).items()}
     {'0.weight': 8, '1.weight': 2}
     """
-    groups = {id(layer.weight): layer.groups for layer in module.modules() if hasattr(layer, "groups") and hasattr(layer, "weight")}
+    scales = {id(p) for layer in module.modules() if hasattr(layer, "normalized_shape") for p in layer.parameters()}
+    groups = {id(getattr(layer, "weight", None)): getattr(layer, "groups", 1) for layer in module.modules()}
     found = {}
     for name, parameter in module.named_parameters():
-        if parameter.ndim < 2:
+        if parameter.ndim < 2 or id(parameter) in scales:
             continue
         if not parameter.detach().isfinite().all():
             raise ValueError(f"{name} holds entries that are not finite")
@@ -78,7 +81,7 @@ def layer_ranks(module: nn.Module, tolerance: float = 1e-3, norm: str = "spectra
 
 
 class LayerRankRecorder:
-    """Keeps the singular values of a module's weight matrices whenever it is asked to, and gives effective ranks at any tolerance.
+    """Keeps the singular values of a module's weight matrices whenever asked to, and gives their effective ranks.
 
     Parameters
     ----------
@@ -118,4 +121,5 @@ class LayerRankRecorder:
 
     def ranks(self, tolerance: float = 1e-3, norm: str = "spectral") -> dict[str, list[int]]:
         """Effective ranks at all recorded steps, by the parameter's name; see `layer_ranks`."""
-        return {name: rank_of_values(values, tolerance, norm).tolist() for name, values in self.singular_values().items()}
+        found = self.singular_values()
+        return {name: rank_of_values(values, tolerance, norm).tolist() for name, values in found.items()}

@@ -64,7 +64,7 @@ def loss_line(model_at: Callable[[float], nn.Module], *data: Data, positions: Se
     (1, 25)
     """
     if not data or not len(positions):
-        raise ValueError(f"data holds {len(data)} sets, positions {len(positions)} points; at least one of each is needed")
+        raise ValueError(f"data holds {len(data)} sets, positions {len(positions)} points; allowed: at least 1 of each")
     found = []
     for position in positions:
         model = recompute_statistics(model_at(float(position)), data[0][0])
@@ -76,8 +76,8 @@ def loss_line(model_at: Callable[[float], nn.Module], *data: Data, positions: Se
 def between(first: nn.Module, second: nn.Module, *, curved: bool = False) -> Callable[[float], nn.Module]:
     r"""Networks on the line through two networks of one shape: the first at 0, the second at 1.
 
-    The straight line is $(1-\alpha)w_1+\alpha w_2$, the curved one $\cos(\frac{\alpha\pi}2)w_1+\sin(\frac{\alpha\pi}2)w_2$
-    (Keskar et al., 2017, Figures 3 and 7).
+    The straight line is $(1-\alpha)w_1+\alpha w_2$, the curved one
+    $\cos(\frac{\alpha\pi}2)w_1+\sin(\frac{\alpha\pi}2)w_2$ (Keskar et al., 2017, Figures 3 and 7).
 
     Parameters
     ----------
@@ -104,8 +104,8 @@ def between(first: nn.Module, second: nn.Module, *, curved: bool = False) -> Cal
     def model_at(position: float) -> nn.Module:
         angle = position * math.pi / 2
         own, other = (math.cos(angle), math.sin(angle)) if curved else (1 - position, position)
-        return _with_parameters(first, [own * p + other * q for p, q in zip(first.parameters(), second.parameters(),
-                                                                          strict=True)])
+        both = zip(first.parameters(), second.parameters(), strict=True)
+        return _with_parameters(first, [own * p + other * q for p, q in both])
 
     return model_at
 
@@ -188,14 +188,16 @@ def recompute_statistics(model: nn.Module, x: Tensor) -> nn.Module:
     if not norms:
         return model
     usual = [module.momentum for module in norms]
-    for module in norms:
-        module.reset_running_stats()
-        module.momentum = None  # a plain average over batches, of which there is one
-        module.train()
-    model(x)
-    for module, momentum in zip(norms, usual, strict=True):
-        module.momentum = momentum
-        module.eval()
+    try:
+        for module in norms:
+            module.reset_running_stats()
+            module.momentum = None  # a plain average over batches, of which there is one
+            module.train()
+        model(x)
+    finally:
+        for module, momentum in zip(norms, usual, strict=True):
+            module.momentum = momentum
+            module.eval()
     return model
 
 

@@ -1,4 +1,4 @@
-"""Sharpness of torch modules: the box metric of Keskar et al. (2017) and the rise along filter-normalised directions."""
+"""Sharpness of torch modules: the box metric of Keskar et al. (2017), the rise along filter-normalised directions."""
 
 from __future__ import annotations
 
@@ -14,19 +14,18 @@ from torch.utils import _pytree as pytree
 from sgdsim.methods.box_sharpness import BoxSharpness, box_sharpness
 from sgdsim.nets.curvature.snapshot import Loss, Snapshot
 from sgdsim.nets.host_random import generator
-from sgdsim.nets.loss_lines import along, filter_normalised
+from sgdsim.nets.loss_lines import NORMS, along, filter_normalised
 
 __all__ = ["filter_normalised_rise", "module_objective", "module_sharpness", "random_directions"]
-
-DROPOUT = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
 
 
 def module_objective(model: nn.Module, loss: Loss,
                      data: Any) -> tuple[Callable[[np.ndarray], tuple[float, np.ndarray]], np.ndarray]:
     """The loss of a module as a function of its weights in double precision, and the weights that it has.
 
-    Batch normalisation uses the statistics of the data themselves, dropout is off: the function is smooth and the same
-    at every call. Single precision would drown rises of less than about a part in a million.
+    Batch normalisation uses the statistics of the data themselves, everything else is in evaluation mode (dropout is
+    off): the function is the same at every call. Single precision would drown rises of less than about a part in a
+    million.
 
     Parameters
     ----------
@@ -51,10 +50,10 @@ def module_objective(model: nn.Module, loss: Loss,
     >>> objective(np.array([1.0, 2.0]))
     (2.5, array([1., 2.]))
     """
-    steady = copy.deepcopy(model).double().train()
+    steady = copy.deepcopy(model).double().eval()
     for module in steady.modules():
-        if isinstance(module, DROPOUT):
-            module.eval()
+        if isinstance(module, NORMS):
+            module.train()
     snapshot = Snapshot(steady, loss, data)
 
     def value_and_gradient(weights: np.ndarray) -> tuple[float, np.ndarray]:
@@ -72,7 +71,10 @@ def module_objective(model: nn.Module, loss: Loss,
 
 
 def _double(tree: Any) -> Any:
-    return pytree.tree_map(lambda leaf: leaf.double() if isinstance(leaf, Tensor) and leaf.is_floating_point() else leaf, tree)
+    def cast(leaf: Any) -> Any:
+        return leaf.double() if isinstance(leaf, Tensor) and leaf.is_floating_point() else leaf
+
+    return pytree.tree_map(cast, tree)
 
 
 def module_sharpness(model: nn.Module, loss: Loss, data: Any, radius: float = 1e-3, **settings: Any) -> BoxSharpness:

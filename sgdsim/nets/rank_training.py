@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from sgdsim.nets.batches import batch_indices, minibatches
-from sgdsim.nets.data import DataSet, load
+from sgdsim.nets.data import load
 from sgdsim.nets.layer_ranks import layer_singular_values
 from sgdsim.nets.measured import Measured, column
 from sgdsim.nets.models import Stack, StackedMLP
@@ -27,7 +27,7 @@ POINTS = 24  # of a recorded curve
 class NormalisedMLP(StackedMLP):
     """Perceptrons with batch normalisation, without scale and shift, between each hidden layer and its units.
 
-    Batches are always normalised by their own statistics: large chunks take the place of running averages in evaluation.
+    Batches are always normalised by their own statistics: in evaluation large chunks take the place of running averages.
     """
 
     gradients = Stack.gradients
@@ -46,15 +46,16 @@ class NormalisedMLP(StackedMLP):
 def measure_cells(configs: list[dict[str, Any]], device: str = "cpu") -> list[Measured]:
     """Train networks by SGD; the settings may differ in learning rate, momentum, weight decay and seed only.
 
-    Settings: `data`, `images`, `test_images`, `pool` (see `sgdsim.nets.load`); `net`, which is `mlp` or `mlp_bn` with ReLU units (`layers`
-    matrices of `width` x `width` between the first and the last), or `resnet` with batch normalisation (`channels` of each stage, `blocks`);
-    `tolerances` of the effective rank, in the spectral norm; `batch_size`, `learning_rate`, `momentum`, `weight_decay` (as torch counts it,
-    on all parameters), `steps`, `seed`.
+    Settings: `data`, `images`, `test_images`, `pool` (see `sgdsim.nets.load`); `net`, which is `mlp` or `mlp_bn` with
+    ReLU units (`layers` matrices of `width` x `width` between the first and the last), or `resnet` with batch
+    normalisation (`channels` of each stage, `blocks`); `tolerances` of the effective rank, in the spectral norm;
+    `batch_size`, `learning_rate`, `momentum`, `weight_decay` (as torch counts it, on all parameters), `steps`, `seed`.
 
-    Metrics: `train_loss`, `train_accuracy`, `test_loss`, `test_accuracy` on whole sets at the end; `curve_t`, `curve_loss`; `ranks`, for each
-    tolerance the mean effective rank of the inner matrices (all but the first and the last layer of a perceptron; the 3 x 3 convolutions of a
-    residual network but the first, as output channels by patch) at these steps; `full_rank`, the mean of their smaller sides; `stable_rank`,
-    the mean at the end; `norms`, the Frobenius norm of each inner matrix at the end; `singular_values` of the middle one over the largest.
+    Metrics: `train_loss`, `train_accuracy`, `test_loss`, `test_accuracy` on whole sets at the end; `curve_t`,
+    `curve_loss`; `ranks`, for each tolerance the mean effective rank of the inner matrices at these steps (all but the
+    first and the last layer of a perceptron; the 3 x 3 convolutions of a residual network but the first, as output
+    channels by patch); `full_rank`, the mean of their smaller sides; `stable_rank`, the mean at the end; `norms`, the
+    Frobenius norm of each inner matrix at the end; `singular_values` of the middle one over the largest.
     """
     first = configs[0]
     data = load(first["data"], first["images"], first["test_images"], first["pool"])
@@ -79,7 +80,7 @@ def _stack(configs: list[dict[str, Any]], sets: list[Tensor]) -> list[dict[str, 
     run = train(stack, minibatches(x, y, batch_indices(len(y), seeds, first["batch_size"], device=x.device)),
                 steps=first["steps"], learning_rate=column(configs, "learning_rate"), curve_points=POINTS,
                 momentum=column(configs, "momentum"), weight_decay=column(configs, "weight_decay"),
-                on_record=lambda _, model: spectra.append(_spectra(model)))
+                on_record=lambda *_: spectra.append(_spectra(stack)))
     losses, right = evaluate(stack, x, y)
     test_losses, test_right = evaluate(stack, test_x, test_y)
     values = np.stack(spectra, axis=1)  # (P, K, layers, width)
@@ -89,7 +90,7 @@ def _stack(configs: list[dict[str, Any]], sets: list[Tensor]) -> list[dict[str, 
             for p in range(len(configs))]
 
 
-def _spectra(stack: Stack) -> np.ndarray:
+def _spectra(stack: StackedMLP) -> np.ndarray:
     """Singular values of the inner matrices, (P, layers, width); zero for models that were given up."""
     inner = [weight.detach().double().cpu().numpy() for weight in list(stack.weights)[1:-1]]
     return np.stack([np.linalg.svd(weights, compute_uv=False) for weights in inner], axis=1)
@@ -103,7 +104,8 @@ def _residual(config: dict[str, Any], sets: list[Tensor]) -> dict[str, Any]:
                                 weight_decay=config["weight_decay"])
     record = np.unique(np.round(np.linspace(0, config["steps"], min(POINTS, config["steps"]) + 1)[1:]).astype(int))
     spectra: list[list[np.ndarray]] = []
-    curve, total, since = [], x.new_zeros(()), 0
+    curve: list[float] = []
+    total, since = x.new_zeros(()), 0
     batches = batch_indices(len(y), [config["seed"]], config["batch_size"], device=x.device)
     for t, rows in zip(range(1, config["steps"] + 1), batches, strict=False):
         optimizer.zero_grad()
@@ -134,7 +136,8 @@ def _judge(model: nn.Module, x: Tensor, y: Tensor, chunk: int = 1024) -> tuple[f
 def _metrics(layers: list[np.ndarray], tolerances: list[float], steps: np.ndarray, losses: np.ndarray,
              judged: tuple[Any, ...]) -> dict[str, Any]:
     """Metrics from the singular values of each inner matrix at the recorded steps, (K, k) each."""
-    ranks = {f"{tolerance:g}": np.mean([rank_of_values(s, tolerance) for s in layers], axis=0) for tolerance in tolerances}
+    ranks = {f"{tolerance:g}": np.mean([rank_of_values(s, tolerance) for s in layers], axis=0)
+             for tolerance in tolerances}
     last = [np.sort(s[-1])[::-1] for s in layers]
     middle = last[len(last) // 2]
     names = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")

@@ -26,7 +26,7 @@ def rescale_before_normalisation(model: nn.Sequential, factor: float) -> nn.Sequ
     model : torch.nn.Sequential
         Dense or convolutional layers, each followed at once by its batch, group or layer normalisation if it has one.
     factor : float
-        Positive; weights and biases are multiplied by it.
+        Positive; weights and biases are multiplied by it, and running statistics as they would be.
 
     Raises
     ------
@@ -42,21 +42,26 @@ def rescale_before_normalisation(model: nn.Sequential, factor: float) -> nn.Sequ
     """
     _positive(factor)
     changed = copy.deepcopy(model)
-    layers = [a for a, b in zip(changed, list(changed)[1:], strict=False) if isinstance(a, LINEAR) and isinstance(b, NORMS)]
-    if not layers:
+    pairs = [(a, b) for a, b in zip(changed, list(changed)[1:], strict=False)
+             if isinstance(a, LINEAR) and isinstance(b, NORMS)]
+    if not pairs:
         raise ValueError(f"model {type(model).__name__} has no linear layer with a normalisation right behind it")
-    for layer in layers:
+    for layer, norm in pairs:
         for p in layer.parameters():
             p.mul_(factor)
+        for name, times in (("running_mean", factor), ("running_var", factor**2)):
+            statistic = getattr(norm, name, None)
+            if isinstance(statistic, torch.Tensor):
+                statistic.mul_(times)
     return changed
 
 
 @torch.no_grad()
 def rescale_units(model: nn.Sequential, factor: float) -> nn.Sequential:
-    """Copy of a network of ReLU units: its first linear layer times a factor, its last divided by it (Dinh et al., 2017).
+    """Copy of a network of ReLU units: its first linear layer times a factor, its last divided by it.
 
-    ReLU and maximum pooling pass a positive factor on, so that the function stays as it is when there are two linear
-    layers; with layers in between their biases are multiplied too.
+    ReLU and pooling pass a positive factor on, so that the function stays as it is (Dinh et al., 2017); the biases of
+    layers in between are multiplied too.
 
     Parameters
     ----------

@@ -7,30 +7,25 @@ at unequal losses tells which network was trained longer.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
-from itertools import chain, islice
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from sgdsim.methods.box_sharpness import box_sharpness
-from sgdsim.nets.architectures import cross_entropy, mlp, small_cnn
-from sgdsim.nets.batches import batch_indices
+from sgdsim.methods.box_sharpness import BoxSharpness, box_sharpness
+from sgdsim.nets.architectures import cross_entropy
 from sgdsim.nets.curvature import Curvature
-from sgdsim.nets.data import load
-from sgdsim.nets.host_random import generator
 from sgdsim.nets.loss_lines import along, between, evaluate, filter_normalised, loss_line
 from sgdsim.nets.measured import Measured
 from sgdsim.nets.module_sharpness import filter_normalised_rise, module_objective, random_directions
 from sgdsim.nets.rescaling import rescale_before_normalisation, rescale_units
 from sgdsim.nets.threads import one_thread
+from sgdsim.nets.trained_to_levels import Images, Run
 
-__all__ = ["measure_cells", "network"]
+__all__ = ["measure_cells"]
 
-CLASSES, LOOK, POINTS = 10, 20, 24  # classes, least steps between looks at the whole set, points of a stored curve
-GUARD = 1e-8  # of batch normalisation: small, so that a rescaled layer computes the same function
+POINTS = 24  # of a stored curve
 DISTANCE = 0.1  # of the filter-normalised rise
 RELATIVE = 0.05  # radius of the box without the added 1, which is smaller in most directions
 DIRECTIONS = 2  # that a filter-normalised line is averaged over
@@ -40,13 +35,13 @@ DIRECTIONS = 2  # that a filter-normalised line is averaged over
 def measure_cells(configs: list[dict[str, Any]], device: str = "cpu") -> list[Measured]:
     """Train networks until the loss of the whole training set is below each of some levels; describe the last.
 
-    Settings: `data`, `images`, `test_images`, `pool` (see `sgdsim.nets.load`); `net`, `mlp` or `cnn`, with `hidden`
-    units or channels, and `batch_norm`; `learning_rate` of Adam, `seed` of weights and order; `levels`, falling;
-    `steps` at most; `radii` of the box, `starts` of each search, `columns` of the random subspace. `batch_size`; or
-    `batch_sizes`, two, and `points` of the line between the two networks, which start equal. Optional: `warm_steps`
-    with batches of `warm_batch_size` before, by an Adam of their own; `shift`, pixels by which batches are moved at
-    random (images are mirrored at random too); `rescale`, factors by which layers are multiplied without a change of the
-    function.
+    Settings: `data`, `images`, `test_images`, `pool` (see `sgdsim.nets.load`); `net`, which is `mlp` (with `layers` of
+    `width` units) or `cnn` (with `channels`), and `batch_norm`; `learning_rate` of Adam, `seed` of weights and order;
+    `levels`, falling; `steps` at most; `radii` of the box, `starts` of each search, `columns` of the random subspace.
+    `batch_size`; or `batch_sizes`, two, and `points` of the line between the two networks, which start equal. Optional:
+    `warm_steps` with batches of `warm_batch_size` before, by an Adam of their own; `augmentation`, `shift` (each batch
+    is moved by up to one pixel each way) or `noise` (normal, 0.5 of the pixels' deviation); `rescale`, factors by which
+    layers are multiplied without a change of the function.
 
     Metrics, in lists of two for two batch sizes: `train_loss`, `train_accuracy`, `test_loss`, `test_accuracy`,
     `updates`, `distance` from the start and `norm` of all weights, at the last level; there, one entry a radius,
@@ -55,58 +50,24 @@ def measure_cells(configs: list[dict[str, Any]], device: str = "cpu") -> list[Me
     `trace` of the Hessian; `filter_rise`. One entry a level (null where it was not reached): `level_loss`,
     `level_sharpness` (last radius, one start), `level_test_loss`, `level_test_accuracy`. `curve_t`, `curve_loss`,
     `curve_test_loss`, `curve_test_accuracy`. For two batch sizes `line` and `arc`: losses and accuracies, training and
-    test, at `positions`; `filter_lines`: of each network the training loss at `filter_positions` along filter-normalised
-    directions; `train_loss` is then the larger one and `losses` has both. One entry a factor: `rescaled_loss`, `rescaled_sharpness`, `rescaled_relative`,
-    `rescaled_largest`, `rescaled_trace`, `rescaled_filter_rise`.
+    test, at `positions`; `filter_lines`: of each network the training loss at `filter_positions` along
+    filter-normalised directions; `train_loss` is then the larger one and `losses` has both. One entry a factor: `rescaled_loss`,
+    `rescaled_sharpness`, `rescaled_relative`, `rescaled_largest`, `rescaled_trace`, `rescaled_filter_rise`.
 
-    Batch normalisation uses the statistics of what it is given at all times, as the authors' code does.
+    Batch normalisation uses the statistics of what it is given, test images too, as the authors' code does; on lines it
+    uses those of the training set.
     """
     return [_measure(config, torch.device(device)) for config in configs]
 
 
-def network(config: dict[str, Any], shape: tuple[int, ...]) -> nn.Sequential:
-    """The network of a cell, for images of a shape (channels, height, width).
-
-    Examples
-    --------
-    >>> config = {"net": "mlp", "hidden": (8,), "batch_norm": True, "seed": 0}
-    >>> [type(module).__name__ for module in network(config, (1, 4, 4))]
-    ['Flatten', 'Linear', 'BatchNorm1d', 'ReLU', 'Linear']
-    """
-    if config["net"] == "cnn":
-        return small_cnn(shape, CLASSES, config["seed"], channels=config["hidden"], batch_norm=config["batch_norm"])
-    if config["net"] != "mlp":
-        raise ValueError(f"net is {config['net']!r}; allowed: mlp, cnn")
-    plain = mlp((int(np.prod(shape)), *config["hidden"], CLASSES), config["seed"])
-    if not config["batch_norm"]:
-        return plain
-    hidden = [[module, nn.BatchNorm1d(module.out_features, eps=GUARD)] if isinstance(module, nn.Linear) else [module]
-              for module in list(plain)[:-1]]
-    return nn.Sequential(*chain(*hidden), plain[-1])
-
-
-class _Images:
-    """Training and test images and labels on the device."""
-
-    def __init__(self, config: dict[str, Any], device: torch.device) -> None:
-        data = load(*(config[name] for name in ("data", "images", "test_images", "pool")))
-        self.x, self.y, self.test_x, self.test_y = (
-            torch.from_numpy(a).to(device) for a in (data.train_x, data.train_y, data.test_x, data.test_y))
-        self.facts = {"data": data.name, "data_sha256": data.sha256}
-
-    def look(self, model: nn.Module) -> list[float]:
-        """Loss and accuracy on the training set, and on the test set."""
-        return [*evaluate(model, self.x, self.y), *evaluate(model, self.test_x, self.test_y)]
-
-
 def _measure(config: dict[str, Any], device: torch.device) -> Measured:
-    images = _Images(config, device)
+    images = Images(config, device)
     sizes = config.get("batch_sizes") or [config["batch_size"]]
-    ends = [_Run(config, size, images) for size in sizes]
+    ends = [Run(config, size, images) for size in sizes]
     facts = images.facts | {"steps": max(end.step for end in ends)}
     if not all(np.isfinite(end.looks[-1][1]) for end in ends):
         return Measured("diverged", {}, facts)
-    found = [end.metrics(config, images) for end in ends]
+    found = [_metrics(end, config, images) for end in ends]
     if len(ends) == 1:
         return Measured("ok", _rounded(found[0]), facts)
     metrics = {name: [one[name] for one in found] for name in found[0]}
@@ -114,83 +75,37 @@ def _measure(config: dict[str, Any], device: torch.device) -> Measured:
     return Measured("ok", _rounded(metrics | _lines(ends[0].model, ends[1].model, images, config)), facts)
 
 
-class _Run:
-    """A training run: its last network, that of each level, and what was seen on the way."""
-
-    def __init__(self, config: dict[str, Any], batch_size: int, images: _Images) -> None:
-        self.model = network(config, tuple(images.x.shape[1:])).to(images.x.device).train()
-        self.start = nn.utils.parameters_to_vector(self.model.parameters()).detach()
-        self.levels: dict[float, tuple[nn.Module, list[float]]] = {}
-        self.looks: list[list[float]] = []  # step, then what `_Images.look` gives
-        n, self.step = len(images.y), 0
-        if config.get("warm_steps"):
-            for _ in islice(self._steps(config, config["warm_batch_size"], images), config["warm_steps"]):
-                pass
-        every = max(n // batch_size, LOOK)
-        for self.step in islice(self._steps(config, batch_size, images), config["steps"]):
-            if self.step % every and self.step < config["steps"]:
-                continue
-            seen = images.look(self.model)
-            self.looks.append([self.step, *seen])
-            for level in config["levels"]:
-                if seen[0] < level:
-                    self.levels.setdefault(level, (copy.deepcopy(self.model), seen))
-            if not np.isfinite(seen[0]) or seen[0] < min(config["levels"]):
-                break
-
-    def _steps(self, config: dict[str, Any], batch_size: int, images: _Images) -> Iterator[int]:
-        """Steps of a fresh Adam, counted from 1, without end."""
-        optimizer = torch.optim.Adam(self.model.parameters(), lr=config["learning_rate"], fused=True)
-        stream = generator(config["seed"], "augmentation")
-        batches = batch_indices(len(images.y), [config["seed"]], batch_size, device=images.x.device)
-        for step, rows in enumerate(batches, 1):
-            x = images.x[rows[0]]
-            if config.get("shift"):
-                x = _augmented(x, config["shift"], stream)
-            optimizer.zero_grad()
-            cross_entropy(self.model(x), images.y[rows[0]]).backward()
-            optimizer.step()
-            yield step
-
-    def metrics(self, config: dict[str, Any], images: _Images) -> dict[str, Any]:
-        names = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
-        weights = nn.utils.parameters_to_vector(self.model.parameters()).detach()
-        reached = [self.levels.get(level) for level in config["levels"]]
-        kept = self.looks if len(self.looks) <= POINTS else [
-            self.looks[k] for k in np.linspace(0, len(self.looks) - 1, POINTS).round().astype(int)]
-        curves = dict(zip(("curve_t", "curve_loss", "", "curve_test_loss", "curve_test_accuracy"),
-                          (list(column) for column in zip(*kept, strict=True)), strict=True))
-        del curves[""]
-        found = dict(zip(names, self.looks[-1][1:], strict=True)) | curves | {
-            "updates": self.step, "distance": (weights - self.start).norm().item(), "norm": weights.norm().item(),
-            "level_loss": [None if one is None else one[1][0] for one in reached],
-            "level_test_loss": [None if one is None else one[1][2] for one in reached],
-            "level_test_accuracy": [None if one is None else one[1][3] for one in reached],
-            "level_sharpness": [None if one is None else _box(one[0], images, config["radii"][-1], config["seed"]).value
-                                for one in reached]}
-        return found | _described(self.model, images, config) | _rescaled(self.model, images, config)
+def _metrics(run: Run, config: dict[str, Any], images: Images) -> dict[str, Any]:
+    names = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
+    weights = nn.utils.parameters_to_vector(run.model.parameters()).detach()
+    reached = [run.levels.get(level) for level in config["levels"]]
+    kept = run.looks if len(run.looks) <= POINTS else [
+        run.looks[k] for k in np.linspace(0, len(run.looks) - 1, POINTS).round().astype(int)]
+    curves = dict(zip(("curve_t", "curve_loss", "", "curve_test_loss", "curve_test_accuracy"),
+                      (list(column) for column in zip(*kept, strict=True)), strict=True))
+    del curves[""]
+    found = dict(zip(names, run.looks[-1][1:], strict=True)) | curves | {
+        "updates": run.step, "distance": (weights - run.start).norm().item(), "norm": weights.norm().item(),
+        "level_loss": [None if one is None else one[1][0] for one in reached],
+        "level_test_loss": [None if one is None else one[1][2] for one in reached],
+        "level_test_accuracy": [None if one is None else one[1][3] for one in reached],
+        "level_sharpness": [None if one is None else _box(one[0], images, config["radii"][-1], config["seed"]).value
+                            for one in reached]}
+    return found | _described(run.model, images, config) | _rescaled(run.model, images, config)
 
 
-def _augmented(x: Tensor, shift: int, stream: np.random.Generator) -> Tensor:
-    """Each image mirrored with probability one half, and the batch moved by up to `shift` pixels each way."""
-    mirrored = torch.from_numpy(stream.random(len(x)) < 0.5).to(x.device)
-    x = torch.where(mirrored.view(-1, 1, 1, 1), x.flip(3), x)
-    down, right = stream.integers(-shift, shift + 1, size=2).tolist()
-    return x.roll((down, right), (2, 3))
-
-
-def _box(model: nn.Module, images: _Images, radius: float, seed: int, **settings: Any) -> Any:
+def _box(model: nn.Module, images: Images, radius: float, seed: int, **settings: Any) -> BoxSharpness:
     objective, point = module_objective(model, cross_entropy, (images.x, images.y))
     return box_sharpness(objective, point, radius, **{"starts": 1, "seed": seed, **settings})
 
 
-def _curvature(model: nn.Module, images: _Images) -> tuple[float, float]:
+def _curvature(model: nn.Module, images: Images) -> tuple[float, float]:
     """Largest eigenvalue and trace of the Hessian."""
     curvature = Curvature(model, cross_entropy, (images.x, images.y))
     return float(curvature.largest(steps=40, tolerance=1e-2).values[0]), curvature.trace(10).value
 
 
-def _described(model: nn.Module, images: _Images, config: dict[str, Any]) -> dict[str, Any]:
+def _described(model: nn.Module, images: Images, config: dict[str, Any]) -> dict[str, Any]:
     radii, seed, starts = config["radii"], config["seed"], config["starts"]
     boxes = [_box(model, images, radius, seed, starts=starts) for radius in radii]
     directions = random_directions(len(boxes[0].displacement), config["columns"], seed)
@@ -205,24 +120,24 @@ def _described(model: nn.Module, images: _Images, config: dict[str, Any]) -> dic
             "filter_rise": filter_normalised_rise(model, cross_entropy, (images.x, images.y), DISTANCE, seed=seed)}
 
 
-def _rescaled(model: nn.Sequential, images: _Images, config: dict[str, Any]) -> dict[str, list[float]]:
+def _rescaled(model: nn.Sequential, images: Images, config: dict[str, Any]) -> dict[str, list[float]]:
     rescale, found = rescale_before_normalisation if config["batch_norm"] else rescale_units, []
+    exact = copy.copy(images)
+    exact.x = images.x.double()
     for factor in config.get("rescale", ()):
-        changed = rescale(model.double(), factor)
-        exact = copy.copy(images)
-        exact.x = images.x.double()
+        changed = rescale(copy.deepcopy(model).double(), factor)
         radius, seed = config["radii"][0], config["seed"]
         largest, trace = _curvature(changed, exact)
         found.append({"rescaled_loss": evaluate(changed, exact.x, exact.y)[0],
                       "rescaled_sharpness": _box(changed, exact, radius, seed).value,
                       "rescaled_relative": _box(changed, exact, RELATIVE, seed, floor=0.0).value,
                       "rescaled_largest": largest, "rescaled_trace": trace,
-                      "rescaled_filter_rise": filter_normalised_rise(changed, cross_entropy, (exact.x, exact.y), DISTANCE,
-                                                                     seed=seed)})
+                      "rescaled_filter_rise": filter_normalised_rise(changed, cross_entropy, (exact.x, exact.y),
+                                                                     DISTANCE, seed=seed)})
     return {name: [one[name] for one in found] for name in (found[0] if found else ())}
 
 
-def _lines(small: nn.Module, large: nn.Module, images: _Images, config: dict[str, Any]) -> dict[str, Any]:
+def _lines(small: nn.Module, large: nn.Module, images: Images, config: dict[str, Any]) -> dict[str, Any]:
     positions, around = np.linspace(-1, 2, config["points"]), np.linspace(-1, 1, config["points"])
     train, test = (images.x, images.y), (images.test_x, images.test_y)
     found: dict[str, Any] = {"positions": positions.tolist(), "filter_positions": around.tolist(), "filter_lines": []}
@@ -230,8 +145,8 @@ def _lines(small: nn.Module, large: nn.Module, images: _Images, config: dict[str
         line = loss_line(between(small, large, curved=curved), train, test, positions=positions)
         found[name] = [line.losses.tolist(), line.accuracies.tolist()]
     for model in (small, large):
-        losses = [loss_line(along(model, filter_normalised(model, config["seed"] + k)), train, positions=around).losses[0]
-                  for k in range(DIRECTIONS)]
+        directions = [filter_normalised(model, config["seed"] + k) for k in range(DIRECTIONS)]
+        losses = [loss_line(along(model, each), train, positions=around).losses[0] for each in directions]
         found["filter_lines"].append(np.mean(losses, axis=0).tolist())
     return found
 

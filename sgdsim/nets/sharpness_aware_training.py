@@ -25,7 +25,7 @@ from sgdsim.nets.threads import one_thread
 
 __all__ = ["base_optimizer", "closure_of", "measure_cells", "optimizer_of", "rounded"]
 
-POINTS, MOMENTUM = 24, 0.9
+POINTS, MOMENTUM = 12, 0.9
 #: Gradient evaluations in an update of SALR as published, which all methods may spend: 5 + 5 more every second update.
 EVALUATIONS = 6
 EXAMPLES, PREDICTIONS = 256, 2048  # of the training set at most, for both kinds of sharpness

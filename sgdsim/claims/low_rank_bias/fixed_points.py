@@ -68,8 +68,8 @@ def turned_input(angle: float, steps: int = 20_000, rate: float = 0.1, decay: fl
     for t, i in enumerate(rng.integers(3, size=steps)):
         step = rate * (np.outer(w @ inputs[i] - targets[i], inputs[i]) + decay * w)
         w = w - step
-        length += np.linalg.norm(step) / 1000 if t >= steps - 1000 else 0.0
-    return float(length)
+        length += float(np.linalg.norm(step)) / 1000 if t >= steps - 1000 else 0.0
+    return length
 
 
 @rest_needs_rank_one.check("simulation", title="three parallel inputs, one of them turned: length of the last steps of SGD, B = 1")

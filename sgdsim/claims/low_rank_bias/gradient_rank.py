@@ -29,7 +29,8 @@ def _gradient(kind: str, batch_size: int, normalised: bool = False) -> Any:
     x, y = torch.randn(batch_size, *size, dtype=torch.float64), torch.randint(3, (batch_size,))
     if kind == "convolution":
         layer: Any = nn.Conv2d(4, 16, 3, padding=1, bias=False).double()
-        norm, skip, last = nn.BatchNorm2d(16).double(), nn.Conv2d(4, 16, 1).double(), nn.Linear(16, 3).double()
+        norm: nn.Module = nn.BatchNorm2d(16).double()
+        skip, last = nn.Conv2d(4, 16, 1).double(), nn.Linear(16, 3).double()
         z = layer(x)
         out = last(torch.tanh(skip(x) + torch.tanh(norm(z) if normalised else z)).mean(dim=(2, 3)))
     else:

@@ -11,7 +11,7 @@ import numpy as np
 from sgdsim.evidence import Evidence
 from sgdsim.formula import formula, sqrt
 from sgdsim.ledger import Claim
-from sgdsim.spectra.effective_rank import memory_steps, unroll
+from sgdsim.spectra.weight_memory import memory_steps, unroll
 
 __all__ = ["decaying_rates_keep_the_memory", "momentum_shortens_the_memory"]
 
@@ -88,7 +88,7 @@ def _momentum_run() -> tuple[list[Array], list[Array]]:
     for _ in range(60):
         optimizer.zero_grad()
         torch.tanh(layer(torch.randn(2, 6, dtype=torch.float64))).square().sum().backward()
-        gradients.append(layer.weight.grad.numpy().copy())
+        gradients.append(np.array(layer.weight.grad))
         optimizer.step()
         weights.append(layer.weight.detach().numpy().copy())
     return weights, gradients

@@ -10,7 +10,8 @@ import numpy as np
 
 from sgdsim.evidence import Evidence
 from sgdsim.ledger import Claim
-from sgdsim.spectra.effective_rank import effective_rank, rank_bound
+from sgdsim.spectra.effective_rank import effective_rank
+from sgdsim.spectra.weight_memory import rank_bound
 from sgdsim.statistics import mean_estimate
 
 __all__ = ["random_gradient_weights", "random_gradients_fill_all_ranks"]

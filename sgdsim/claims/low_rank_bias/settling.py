@@ -75,7 +75,8 @@ def homogeneous(claimed: dict[str, Callable[..., Any]]) -> Evidence:
     import sympy
 
     w, v = sympy.Matrix(2, 2, sympy.symbols("w:4")), sympy.Matrix(1, 2, sympy.symbols("v:2"))
-    x, decay, rate, size = sympy.Matrix(sympy.symbols("x:2")), *sympy.symbols("l e s", positive=True)
+    x = sympy.Matrix(sympy.symbols("x:2"))
+    decay, rate, size = sympy.symbols("l e s", positive=True)
     slope = sympy.Symbol("slope")  # the loss's derivative at the output f = v w x
     gw, gv = slope * v.T * x.T, slope * (w * x).T
 

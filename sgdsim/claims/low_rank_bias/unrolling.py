@@ -11,7 +11,8 @@ import numpy as np
 from sgdsim.evidence import Evidence
 from sgdsim.formula import formula, log
 from sgdsim.ledger import Claim
-from sgdsim.spectra.effective_rank import effective_rank, memory_steps, rank_bound, unroll
+from sgdsim.spectra.effective_rank import effective_rank
+from sgdsim.spectra.weight_memory import memory_steps, rank_bound, unroll
 
 __all__ = ["bound_is_empty_in_practice", "rank_bound_of_weight_decay", "weights_are_recent_gradients"]
 
@@ -81,16 +82,17 @@ def torch_steps(claimed: dict[str, Any]) -> Evidence:
     import torch
 
     torch.manual_seed(0)
-    model = torch.nn.Sequential(torch.nn.Linear(9, 12), torch.nn.ReLU(), torch.nn.Linear(12, 3)).double()
+    layer = torch.nn.Linear(9, 12).double()
+    model = torch.nn.Sequential(layer, torch.nn.ReLU(), torch.nn.Linear(12, 3).double())
     optimizer = torch.optim.SGD(model.parameters(), lr=0.2, weight_decay=0.3)
-    weights, gradients = [model[0].weight.detach().numpy().copy()], []
+    weights, gradients = [np.array(layer.weight.detach())], []
     for _ in range(40):
         optimizer.zero_grad()
         loss = torch.nn.functional.cross_entropy(model(torch.randn(2, 9, dtype=torch.float64)), torch.randint(3, (2,)))
         loss.backward()
-        gradients.append(model[0].weight.grad.numpy().copy())
+        gradients.append(np.array(layer.weight.grad))
         optimizer.step()
-        weights.append(model[0].weight.detach().numpy().copy())
+        weights.append(np.array(layer.weight.detach()))
     arms = []
     for n in (1, 4, 40):
         window = -0.2 * sum(claimed["weight"](0.2 * 0.3, j) * gradients[40 - j] for j in range(1, n + 1))

@@ -123,9 +123,9 @@ def two_scales(w: Array) -> tuple[Array, Array]:
 
     Examples
     --------
-    >>> value, gradient = two_scales(np.array([[0.0], [6.0]]))
+    >>> value, gradient = two_scales(np.array([[3.0], [6.0]]))
     >>> value.round(6).tolist(), gradient.round(6).ravel().tolist()
-    ([0.0, 1.8], [-0.0, 0.6])
+    ([-0.55, 1.8], [0.3, 0.6])
     """
     z = (w - CENTRE) / WIDTH
     well = np.exp(-(z**2) / 2)

@@ -44,39 +44,37 @@ def _heights(turns, offset, points):
 
 
 @njit(**_OPTIONS)
-def _slope(turns, offset, x, y):
-    down_x = down_y = 0.0
-    for m in range(len(offset)):  # sin(2 pi u) = -cos(2 pi (u + 1/4))
-        sine = minus_cosine(turns[m, 0] * x + turns[m, 1] * y + offset[m] + 0.25)
+def _waves_slope(turns, ahead, x, y):
+    """Gradient of the waves over its factor, in the precision of the arguments; `ahead` is the phase plus a quarter turn."""
+    down_x = down_y = x - x
+    for m in range(len(ahead)):  # sin(2 pi u) = -cos(2 pi (u + 1/4))
+        sine = minus_cosine(turns[m, 0] * x + turns[m, 1] * y + ahead[m])
         down_x += sine * turns[m, 0]
         down_y += sine * turns[m, 1]
-    scale = 2 * np.pi * HEIGHT
-    return 2 * STEEPNESS * x - scale * down_x, 2 * STEEPNESS * y - scale * down_y
+    return down_x, down_y
 
 
 @njit(**_OPTIONS)
-def _walk(turns, offset, points, rates, kicks, batch, rng):
+def _walk(turns, ahead, points, rates, kicks, batch, rng):
     """Steps x -= rate * gradient - kick * normal, in place; `batch` waves drawn for each gradient, or all (0)."""
-    some_turns, some_offset = np.empty((batch, 2)), np.empty(batch)
+    some_turns, some_ahead = np.empty((batch, 2), turns.dtype), np.empty(batch, turns.dtype)
+    waves = ahead.shape[1]
+    scale = 2 * np.pi * HEIGHT * (waves / batch if batch else 1.0)  # a batch stands for all waves
     for l in range(len(points)):
         for r in range(points.shape[1]):
-            x, y = points[l, r]
+            at = points[l, r]
             for t in range(len(rates)):
                 if batch:
                     for b in range(batch):
-                        m = int(rng.random() * len(offset[l]))
-                        some_turns[b], some_offset[b] = turns[l, m], offset[l, m]
-                    gx, gy = _slope(some_turns, some_offset, x, y)
-                    more = len(offset[l]) / batch  # the sum over the batch stands for that over all waves
-                    gx, gy = more * gx + (1 - more) * 2 * STEEPNESS * x, more * gy + (1 - more) * 2 * STEEPNESS * y
+                        m = int(rng.random() * waves)
+                        some_turns[b], some_ahead[b] = turns[l, m], ahead[l, m]
+                    down = _waves_slope(some_turns, some_ahead, at[0], at[1])
                 else:
-                    gx, gy = _slope(turns[l], offset[l], x, y)
-                x -= rates[t] * gx
-                y -= rates[t] * gy
-                if kicks[t] > 0:
-                    x += kicks[t] * rng.standard_normal()
-                    y += kicks[t] * rng.standard_normal()
-            points[l, r, 0], points[l, r, 1] = x, y
+                    down = _waves_slope(turns[l], ahead[l], at[0], at[1])
+                for i in range(2):
+                    at[i] -= rates[t] * (2 * STEEPNESS * at[i] - scale * down[i])
+                    if kicks[t] > 0:
+                        at[i] += kicks[t] * rng.standard_normal()
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,18 +93,20 @@ class WavyBowls:
         turns, offset = self.turns[landscape], self.offset[landscape]
         return lambda x: _height(turns, offset, x[0], x[1])
 
-    def walk(self, points: Array, rates: Any, temperatures: Any, rng: np.random.Generator, batch: int = 0) -> Array:
+    def walk(self, points: Array, rates: Any, temperatures: Any, rng: np.random.Generator, batch: int = 0,
+             dtype: Any = np.float32) -> Array:
         """Ends (L, R, 2) of walks from points (L, R, 2), with one rate and one temperature for each step.
 
         Temperature T adds $\\sqrt{2\\eta T}$ normals (Langevin); a batch draws that many waves, with replacement.
         """
-        ends, rates = np.array(points, float), np.asarray(rates, float)
-        _walk(self.turns, self.offset, ends, rates, np.sqrt(2 * rates * temperatures), batch, rng)
-        return ends
+        ends, rates = np.array(points, dtype), np.asarray(rates, float)
+        _walk(self.turns.astype(dtype), (self.offset + 0.25).astype(dtype), ends, rates, np.sqrt(2 * rates * temperatures),
+              batch, rng)
+        return ends.astype(float)
 
     def settled(self, points: Array) -> Array:
         """The minima below points (L, R, 2), by gradient descent."""
-        return self.walk(points, np.full(800, 0.02), np.zeros(800), np.random.default_rng(0))
+        return self.walk(points, np.full(800, 0.02), np.zeros(800), np.random.default_rng(0), dtype=np.float64)
 
     @cached_property
     def lowest(self) -> tuple[Array, Array]:

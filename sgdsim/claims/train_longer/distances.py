@@ -25,11 +25,11 @@ FASHION, CIFAR = Runs("train_longer/fashion_distance"), Runs("train_longer/cifar
 FIRST, WINDOW = 20, 100  # updates that the fits begin at
 
 
-def _paths(rows: Rows, **settings: Any) -> tuple[Array, Array]:
+def _paths(rows: Rows, metric: str = "curve_distance", **settings: Any) -> tuple[Array, Array]:
     """Numbers of updates (K,) and distances (S, K) of the runs with given settings, seeds in order."""
     own = sorted((row for row in rows if all(row["config"].get(name) == value for name, value in settings.items())),
                  key=lambda row: row["config"]["seed"])
-    return np.array(own[0]["metrics"]["curve_t"]), np.array([row["metrics"]["curve_distance"] for row in own])
+    return np.array(own[0]["metrics"]["curve_t"]), np.array([row["metrics"][metric] for row in own])
 
 
 def _compared(rows: Rows, since: int = FIRST, **settings: Any) -> GrowthComparison:
@@ -46,7 +46,7 @@ def _scaled(rows: Rows) -> list[dict[str, Any]]:
 
 # --- the law that was claimed ------------------------------------------------------------------------------
 
-_EVERY = {"law": "logarithm", "over": "power"}
+_EVERY: dict[str, Any] = {"law": "logarithm", "over": "power", "least": 0.0}
 
 log_distance_for_every_batch_size = Claim(
     "log-distance-for-every-batch-size",
@@ -58,28 +58,38 @@ root of the batch size, 20 to 4000 updates.""",
     source="Hoffer, Hubara and Soudry (2017), abstract and figure 2 (number from memory); the comparison is ours",
     caveat="Not so at this size: without weight decay the power law predicts better at every batch size, "
     "and the local exponent rises with time where that of a logarithm falls. The published curves are of larger networks, "
-    "with weight decay and clipped gradients, over the first weight tensor only.",
+    "with weight decay and clipped gradients, and of the first weight only: its distance differs so much from run to run that six "
+    "runs do not tell the laws apart. With the ballistic updates 10 to 20 kept, the question is open for some batch sizes.",
     reconstructed=True,
     claimed=_EVERY,
-    mutants={"the power law for every batch size": {"law": "power", "over": "logarithm"}},
+    mutants={
+        "the power law for every batch size": _EVERY | {"law": "power", "over": "logarithm"},
+        "within five nats": _EVERY | {"least": -5.0},
+    },
 )
 
 
-def _every(claimed: dict[str, str], rows: Rows) -> Evidence:
-    return Evidence.contrast(*[
-        Evidence.at_least(_compared(rows, ghost_batch_size=None, **settings).advantage(claimed["law"], claimed["over"]), 0,
-                          note=f"nats gained a held-out time, B = {settings['batch_size']}")
-        for settings in _scaled(rows)])
+def _every(claimed: dict[str, Any], rows: Rows, metric: str = "curve_distance") -> Evidence:
+    gains = {s["batch_size"]: _compared(rows, metric=metric, ghost_batch_size=None, **s).advantage(claimed["law"], claimed["over"])
+             for s in _scaled(rows)}
+    return Evidence.contrast(*[Evidence.at_least(gain, claimed["least"], note=f"nats gained a held-out time, B = {size}")
+                               for size, gain in gains.items()])
 
 
 @log_distance_for_every_batch_size.check("network", title="perceptron, Fashion-MNIST", expect="refuted", runs=FASHION)
-def perceptron_every(claimed: dict[str, str], rows: Rows) -> Evidence:
+def perceptron_every(claimed: dict[str, Any], rows: Rows) -> Evidence:
     return _every(claimed, rows)
 
 
 @log_distance_for_every_batch_size.check("network", title="three convolutions, CIFAR-10", expect="refuted", runs=CIFAR)
-def convolutions_every(claimed: dict[str, str], rows: Rows) -> Evidence:
+def convolutions_every(claimed: dict[str, Any], rows: Rows) -> Evidence:
     return _every(claimed, rows)
+
+
+@log_distance_for_every_batch_size.check("network", title="perceptron, first weight only: six runs do not decide", expect="undecided",
+                                         runs=FASHION)
+def first_weight(claimed: dict[str, Any], rows: Rows) -> Evidence:
+    return _every(claimed, rows, "curve_first")
 
 
 # --- with and without weight decay -------------------------------------------------------------------------

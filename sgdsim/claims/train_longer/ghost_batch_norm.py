@@ -19,7 +19,8 @@ ghost_batches_are_accumulated_gradients = Claim(
     statement=r"""A network whose batch normalisation works on ghost batches of $B_S$ has, on a batch of $B_L$, the loss and the gradient that one gets
 by averaging over $\frac{B_L}{B_S}$ parts shown one after the other to the same network with ordinary batch normalisation, and the same
 running statistics after it. With $B_S=B_L$ it is ordinary batch normalisation.""",
-    source="Hoffer, Hubara and Soudry (2017), algorithm 1; their code accumulates gradients over parts. Derived: as parts share no statistics, the loss is a sum over them",
+    source="Hoffer, Hubara and Soudry (2017), algorithm 1; their code accumulates gradients over parts. Derived: "
+    "parts share no statistics, so that the loss is a mean over them",
     reconstructed=True,
     claimed=_ACCUMULATED,
     mutants={

@@ -13,26 +13,19 @@ from sgdsim.landscapes.activated import activated_trajectory
 from sgdsim.landscapes.potentials import fractional_brownian, spectral_field
 from sgdsim.landscapes.valleys import valley_bottom
 from sgdsim.ledger import Claim
-from sgdsim.statistics import Estimate, mean_estimate, ratio_estimate
+from sgdsim.statistics import Estimate, mean_estimate
 
 __all__ = ["activated_motion_in_two_dimensions", "ultra_slow_exponent"]
 
 Array = np.ndarray
 
 
-def _power(late: Array, early: Array, factor: float) -> Estimate:
-    """Exponent from the means at two arguments, one `factor` times the other, of independent pairs."""
-    ratio = ratio_estimate(late, early)
-    value, low, high = (math.log(x) / math.log(factor) for x in (ratio.value, ratio.low, ratio.high))
-    return Estimate(value, low, high, ratio.n)
-
-
 # --- one dimension -----------------------------------------------------------------------------------------
 
 _SLOW: dict[str, Any] = {"power": lambda alpha: 2 / alpha, "rough": 2.44}
 #: Exponent of the landscape to two barriers and the half-width of the band.
-BARRIERS = {1.3: (10.0, 80.0, 0.15), 1.5: (10.0, 80.0, 0.15), 1.8: (10.0, 80.0, 0.2)}
-SITES, PATHS, STARTS = 2**16, 200, 8
+BARRIERS = {1.3: (15.0, 120.0, 0.15), 1.5: (20.0, 160.0, 0.15), 1.8: (20.0, 160.0, 0.2)}
+SITES, PATHS, STARTS = 2**17, 200, 8
 
 ultra_slow_exponent = Claim(
     "ultra-slow-exponent",
@@ -70,37 +63,35 @@ def by_scaling(claimed: dict[str, Any]) -> Evidence:
 
 
 @lru_cache
-def _distances(alpha: float, barriers: tuple[float, ...]) -> Array:
-    """Mean distance of the valley's bottom over 8 starts on each path, (paths, barriers)."""
-    starts = SITES // 2 + 4096 * (np.arange(STARTS) - STARTS // 2)
-    found = np.empty((PATHS, len(barriers)))
+def _exponents(alpha: float, barriers: tuple[float, float]) -> Array:
+    """Growth of the median distance of the valley's bottom between two barriers, for each of 20 groups of 10 paths."""
+    starts = SITES // 2 + 8192 * (np.arange(STARTS) - STARTS // 2)
+    found = []
     for row in range(0, PATHS, 10):
-        for i, line in enumerate(fractional_brownian(SITES, alpha, 501, replicas=range(row, row + 10))):
-            bottoms = np.array([[valley_bottom(line, int(s), b) for b in barriers] for s in starts])
-            assert bottoms.min() >= 0, "the window closes every valley"
-            found[row + i] = np.abs(bottoms - starts[:, None]).mean(axis=0)
-    return found
+        lines = fractional_brownian(SITES, alpha, 501, replicas=range(row, row + 10))
+        bottoms = np.array([[valley_bottom(line, int(s), b) for b in barriers] for line in lines for s in starts])
+        far = np.abs(bottoms - np.tile(starts, 10)[:, None]).astype(float)
+        far[bottoms < 0] = math.inf  # not closed in the window: far, which is all that a median asks
+        found.append(np.median(far, axis=0))
+    medians = np.array(found)
+    return np.log(medians[:, 1] / medians[:, 0]) / math.log(barriers[1] / barriers[0])
 
 
-@ultra_slow_exponent.check("simulation", title="bottoms of valleys on 200 fractional Brownian paths of 65,536 sites")
+@ultra_slow_exponent.check("simulation", title="medians of valley bottoms on 200 fractional Brownian paths of 131,072 sites")
 def exponents(claimed: dict[str, Any]) -> Evidence:
-    arms = []
-    for alpha, (low, high, within) in BARRIERS.items():
-        found = _distances(alpha, (low, high))
-        arms.append(Evidence.slope(_power(found[:, 1], found[:, 0], high / low), claimed["power"](alpha), within,
-                                   seed=501, note=f"alpha = {alpha}"))
-    return Evidence.contrast(*arms)
+    return Evidence.contrast(*[
+        Evidence.slope(_exponents(alpha, (low, high)), claimed["power"](alpha), within, seed=501, note=f"alpha = {alpha}")
+        for alpha, (low, high, within) in BARRIERS.items()])
 
 
 @ultra_slow_exponent.check("simulation", title="the same for alpha = 0.7, barriers 4 and 32")
 def rough_lattice(claimed: dict[str, Any]) -> Evidence:
-    found = _distances(0.7, (4.0, 32.0))
-    return Evidence.slope(_power(found[:, 1], found[:, 0], 8.0), claimed["rough"], 0.15, seed=501)
+    return Evidence.slope(_exponents(0.7, (4.0, 32.0)), claimed["rough"], 0.15, seed=501)
 
 
 # --- two dimensions ----------------------------------------------------------------------------------------
 
-_FLOOD: dict[str, Any] = {"least": lambda alpha: alpha / 2, "rough": lambda alpha: alpha / 2}
+_FLOOD: dict[str, Any] = {"power": lambda alpha: alpha / 2, "rough": lambda alpha: alpha / 2}
 #: Exponent of the landscape to the numbers of fields of side 32 and of side 128.
 FIELDS = {0.7: (500, 250), 1.5: (1200, 700)}
 
@@ -113,12 +104,12 @@ $R\propto\Gamma^{2/\alpha}$, although there are ways around. Tested on periodic 
 $R=\frac L8$, so that the box is the same in units of $R$.""",
     source="Hoffer, Hubara and Soudry (2017) state the law for any dimension (from memory); measured here",
     reconstructed=True,
-    caveat="On these grids the barriers grow faster than that: the lattice cuts off the roughness that makes the small ones. "
-    "The exponent is a lower bound for alpha = 1.5 and 0.7, and for 0.7 it is far from reached; sides of 256 and 512 came "
-    "only slowly nearer.",
+    caveat="For alpha = 1.5 the exponent agrees, within a wide band. For alpha = 0.7 the barriers grow much faster on these "
+    "grids, because the lattice cuts off the roughness that makes the small ones.",
     claimed=_FLOOD,
     mutants={
-        "exponent alpha": _FLOOD | {"least": lambda alpha: alpha},
+        "exponent alpha": _FLOOD | {"power": lambda alpha: alpha},
+        "ways around at no cost": _FLOOD | {"power": lambda alpha: 0.0},
         "what the lattice gives": _FLOOD | {"rough": lambda alpha: 0.68},
     },
 )
@@ -145,10 +136,11 @@ def _exponent_in_the_plane(alpha: float) -> Estimate:
     return Estimate(value, value - half, value + half, large.n)
 
 
-@activated_motion_in_two_dimensions.check("simulation", title="exponent from L = 32 to 128, alpha = 0.7 and 1.5")
-def at_least_the_law(claimed: dict[str, Any]) -> Evidence:
-    return Evidence.contrast(*[Evidence.at_least(_exponent_in_the_plane(alpha), claimed["least"](alpha), seed=511,
-                                                 note=f"alpha = {alpha}") for alpha in FIELDS])
+@activated_motion_in_two_dimensions.check("simulation", title="exponent from L = 32 to 128")
+def smooth_landscape(claimed: dict[str, Any]) -> Evidence:
+    return Evidence.contrast(
+        Evidence.slope(_exponent_in_the_plane(1.5), claimed["power"](1.5), 0.25, seed=511, note="alpha = 1.5"),
+        Evidence.at_least(_exponent_in_the_plane(0.7), claimed["power"](0.7), seed=511, note="alpha = 0.7"))
 
 
 @activated_motion_in_two_dimensions.check("simulation", expect="refuted", title="the law itself for alpha = 0.7")

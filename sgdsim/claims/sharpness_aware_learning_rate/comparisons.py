@@ -1,0 +1,80 @@
+"""Comparisons of methods on stored rows: at equal rates, and each at the best of its rates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sgdsim.nets.runs import Runs
+
+__all__ = ["EXPERIMENTS", "LIVE", "TOPIC", "Networks", "Rows", "at_best_rates", "compared", "gain", "together"]
+
+Rows = list[dict[str, Any]]
+Array = np.ndarray
+TOPIC = "sharpness_aware_learning_rate"
+LIVE = ("torch", "sklearn", "tqdm")
+EXPERIMENTS = ("fashion_mlp", "cifar_cnn", "text_transformer")
+
+
+@dataclass(frozen=True)
+class Networks:
+    """Rows of the three networks together; none when one is missing."""
+
+    name: str = f"{TOPIC}/{EXPERIMENTS[0]}"
+
+    def rows(self) -> Rows:
+        """All finished cells."""
+        parts = [Runs(f"{TOPIC}/{experiment}").rows() for experiment in EXPERIMENTS]
+        return [row for part in parts for row in part] if all(parts) else []
+
+
+def compared(rows: Rows, of: Callable[[dict[str, Any]], Any], lower_rates: bool = False) -> dict[str, Array]:
+    """A comparison at equal rates, for each network: one number for each base and seed, its mean over the rates.
+
+    Parameters
+    ----------
+    of : callable
+        Of the metrics of all four methods at one rate and seed, by name of the method; cells where one of them
+        diverged are left out.
+    lower_rates : bool
+        Without the highest rate.
+    """
+    groups: dict[tuple[Any, ...], dict[float, dict[str, Any]]] = {}
+    for row in rows:
+        c = row["config"]
+        cell = groups.setdefault((c["net"], c["base"], c["seed"]), {}).setdefault(c["learning_rate"], {})
+        cell[c["method"]] = row["metrics"] if row["status"] == "ok" else None
+    found: dict[str, list[float]] = {}
+    for (net, _, _), cells in sorted(groups.items()):
+        chosen = sorted(cells)[: -1 if lower_rates else None]
+        values = [of(cells[rate]) for rate in chosen if all(cells[rate].values()) and cells[rate]["salr"].get("matched", 1)]
+        if values:
+            found.setdefault(net, []).append(float(np.mean(values)))
+    return {net: np.array(values) for net, values in found.items()}
+
+
+def at_best_rates(rows: Rows, method: str, part: str = "", metric: str = "test_accuracy") -> dict[tuple[str, str], Array]:
+    """For each network and base the metric of all seeds at the rate where its mean is best; `part` such as equal_cost."""
+    values: dict[tuple[str, str], dict[float, list[float]]] = {}
+    worst = 0.0 if "accuracy" in metric else np.inf
+    for row in sorted(rows, key=lambda row: row["config"]["seed"]):
+        c = row["config"]
+        if c["method"] == method:
+            metrics = row["metrics"].get(part) if part else row["metrics"]
+            own = values.setdefault((c["net"], c["base"]), {}).setdefault(c["learning_rate"], [])
+            own.append(metrics[metric] if metrics else worst)
+    sign = 1 if "accuracy" in metric else -1
+    return {key: np.array(max(by_rate.values(), key=lambda v: sign * np.mean(v))) for key, by_rate in values.items()}
+
+
+def gain(rows: Rows, method: str, other: str, part: str = "") -> Array:
+    """Test accuracy of a method over another's, each at its best rate: one number for each network, base and seed."""
+    ours, theirs = at_best_rates(rows, method), at_best_rates(rows, other, part)
+    return np.concatenate([ours[key] - theirs[key] for key in sorted(ours)])
+
+
+def together(by_net: dict[str, Array]) -> Array:
+    return np.concatenate([by_net[net] for net in sorted(by_net)])
