@@ -94,5 +94,6 @@ def _ends(x: Array, bounds: Any) -> tuple[Array, Array]:
         low = np.array([-math.inf if a is None else a for a, _ in pairs], float)
         high = np.array([math.inf if b is None else b for _, b in pairs], float)
     if not ((low < high) & (low <= x) & (x <= high)).all():
-        raise ValueError(f"x0={x.tolist()} must lie within bounds from {low.tolist()} to {high.tolist()}, which increase")
+        raise ValueError(f"x0={x.tolist()} must lie within bounds from {low.tolist()} to {high.tolist()}, "
+                         "which increase")
     return low, high

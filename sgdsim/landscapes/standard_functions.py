@@ -34,8 +34,8 @@ class StandardFunction:
 
     Notes
     -----
-    Rastrigin $10d+\\sum(x_i^2-10\\cos2\\pi x_i)$; Ackley; Griewank $1+\\|x\\|^2/4000-\\prod\\cos(x_i/\\sqrt i)$; Rosenbrock's
-    valley (its chained form); Levy; and the sphere $\\|x\\|^2$, which is the control. Definitions from memory.
+    Rastrigin $10d+\\sum(x_i^2-10\\cos2\\pi x_i)$; Ackley; Griewank $1+\\|x\\|^2/4000-\\prod\\cos(x_i/\\sqrt i)$;
+    Rosenbrock's valley (its chained form); Levy; and the sphere $\\|x\\|^2$, which is the control. From memory.
 
     Examples
     --------

@@ -1,7 +1,7 @@
 """Measures cells that fit a small tanh network to points of a chessboard: by gradient descent or by Metropolis moves.
 
-No derivative is needed to anneal the weights, one loss a proposal. A step of gradient descent counts as three losses: a pass
-forward, and a pass back that costs about two.
+No derivative is needed to anneal the weights, one loss a proposal. A step of gradient descent counts as three losses: a
+pass forward, and a pass back that costs about two.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ def measure_cells(configs: list[dict[str, Any]], device: str = "cpu") -> list[Me
     """Fit a stack of networks of one width to their points.
 
     Settings: `width` (hidden units); `steps` of gradient descent, or three times as many proposals; `method`, which is
-    `descent` (with `learning_rate`) or `annealing` (with `proposal`, the standard deviation of a changed weight, `part`, the
-    mean part of the weights that a proposal changes, at least one, and `temperatures`, the first and the last one of a
-    geometric schedule; equal to zero: accept nothing uphill); `seed` of points, start and proposals.
+    `descent` (with `learning_rate`) or `annealing` (with `proposal`, the standard deviation of a changed weight, `part`,
+    the mean part of the weights that a proposal changes, at least one, and `temperatures`, the first and the last one of a
+    geometric schedule; zeros: accept nothing uphill); `seed` of points, start and proposals.
 
-    Metrics: `train_loss`, half the mean squared residual, least one met; `curve_losses`, `curve`: numbers of losses spent and the
-    least loss met so far; `weights`; `accepted`, the part of the proposals (annealing).
+    Metrics: `train_loss`, half the mean squared residual, least one met; `curve_losses`, `curve`: numbers of losses
+    spent and the least loss met so far; `weights`; `accepted`, the part of the proposals (annealing).
     """
     width, method, steps = (configs[0][name] for name in ("width", "method", "steps"))
     seeds = column(configs, "seed")
@@ -63,8 +63,9 @@ def measure_cells(configs: list[dict[str, Any]], device: str = "cpu") -> list[Me
     out = []
     for k, losses in enumerate(curve.T):
         facts = {"steps": steps, "data": "chessboard", "data_sha256": _checksum(*points_of(seeds[k]))}
-        metrics = {"train_loss": _rounded(losses[-1]), "curve_losses": spent.tolist(), "curve": [_rounded(v) for v in losses],
-                   "weights": weights, "accepted": None if accepted is None else _rounded(accepted[k])}
+        metrics = {"train_loss": _rounded(losses[-1]), "curve_losses": spent.tolist(),
+                   "curve": [_rounded(v) for v in losses], "weights": weights,
+                   "accepted": None if accepted is None else _rounded(accepted[k])}
         out.append(Measured("ok" if math.isfinite(losses[-1]) else "diverged", metrics, facts))
     return out
 

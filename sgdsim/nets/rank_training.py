@@ -27,7 +27,7 @@ POINTS = 24  # of a recorded curve
 class NormalisedMLP(StackedMLP):
     """Perceptrons with batch normalisation, without scale and shift, between each hidden layer and its units.
 
-    Batches are always normalised by their own statistics: in evaluation large chunks take the place of running averages.
+    Batches are always normalised by their own statistics: in evaluation large chunks replace running averages.
     """
 
     gradients = Stack.gradients

@@ -51,8 +51,9 @@ def measure_cells(configs: list[dict[str, Any]], device: str = "cpu") -> list[Me
     `level_sharpness` (last radius, one start), `level_test_loss`, `level_test_accuracy`. `curve_t`, `curve_loss`,
     `curve_test_loss`, `curve_test_accuracy`. For two batch sizes `line` and `arc`: losses and accuracies, training and
     test, at `positions`; `filter_lines`: of each network the training loss at `filter_positions` along
-    filter-normalised directions; `train_loss` is then the larger one and `losses` has both. One entry a factor: `rescaled_loss`,
-    `rescaled_sharpness`, `rescaled_relative`, `rescaled_largest`, `rescaled_trace`, `rescaled_filter_rise`.
+    filter-normalised directions; `train_loss` is then the larger one and `losses` has both. One entry a factor:
+    `rescaled_loss`, `rescaled_sharpness`, `rescaled_relative`, `rescaled_largest`, `rescaled_trace`,
+    `rescaled_filter_rise`.
 
     Batch normalisation uses the statistics of what it is given, test images too, as the authors' code does; on lines it
     uses those of the training set.

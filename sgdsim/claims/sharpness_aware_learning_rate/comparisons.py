@@ -31,8 +31,8 @@ class Networks:
         return [row for part in parts for row in part] if all(parts) else []
 
 
-def compared(rows: Rows, of: Callable[[dict[str, Any]], Any], lower_rates: bool = False) -> dict[str, Array]:
-    """A comparison at equal rates, for each network: one number for each base and seed, its mean over the rates.
+def compared(rows: Rows, of: Callable[[dict[str, Any]], Any], lower_rates: bool = False) -> dict[tuple[str, str], Array]:
+    """A comparison at equal rates, for each network and base: one number for each seed, its mean over the rates.
 
     Parameters
     ----------
@@ -42,18 +42,18 @@ def compared(rows: Rows, of: Callable[[dict[str, Any]], Any], lower_rates: bool 
     lower_rates : bool
         Without the highest rate.
     """
-    groups: dict[tuple[Any, ...], dict[float, dict[str, Any]]] = {}
+    groups: dict[tuple[str, str, int], dict[float, dict[str, Any]]] = {}
     for row in rows:
         c = row["config"]
         cell = groups.setdefault((c["net"], c["base"], c["seed"]), {}).setdefault(c["learning_rate"], {})
         cell[c["method"]] = row["metrics"] if row["status"] == "ok" else None
-    found: dict[str, list[float]] = {}
-    for (net, _, _), cells in sorted(groups.items()):
-        chosen = sorted(cells)[: -1 if lower_rates else None]
-        values = [of(cells[rate]) for rate in chosen if all(cells[rate].values()) and cells[rate]["salr"].get("matched", 1)]
+    found: dict[tuple[str, str], list[float]] = {}
+    for (net, base, _), cells in sorted(groups.items()):
+        chosen = [cells[rate] for rate in sorted(cells)[: -1 if lower_rates else None]]
+        values = [of(cell) for cell in chosen if all(cell.values()) and cell["salr"]["matched"]]
         if values:
-            found.setdefault(net, []).append(float(np.mean(values)))
-    return {net: np.array(values) for net, values in found.items()}
+            found.setdefault((net, base), []).append(float(np.mean(values)))
+    return {key: np.array(values) for key, values in found.items()}
 
 
 def at_best_rates(rows: Rows, method: str, part: str = "", metric: str = "test_accuracy") -> dict[tuple[str, str], Array]:
@@ -72,9 +72,10 @@ def at_best_rates(rows: Rows, method: str, part: str = "", metric: str = "test_a
 
 def gain(rows: Rows, method: str, other: str, part: str = "") -> Array:
     """Test accuracy of a method over another's, each at its best rate: one number for each network, base and seed."""
-    ours, theirs = at_best_rates(rows, method), at_best_rates(rows, other, part)
+    ours, theirs = at_best_rates(rows, method, part), at_best_rates(rows, other)
     return np.concatenate([ours[key] - theirs[key] for key in sorted(ours)])
 
 
-def together(by_net: dict[str, Array]) -> Array:
-    return np.concatenate([by_net[net] for net in sorted(by_net)])
+def together(found: dict[tuple[str, str], Array]) -> Array:
+    """All numbers of all networks and bases."""
+    return np.concatenate([found[key] for key in sorted(found)])

@@ -88,11 +88,13 @@ def _random(function: Callable[..., Any], seed: int) -> dict[str, int]:
     return {"rng" if "rng" in inspect.signature(function).parameters else "seed": seed}
 
 
-METHODS: dict[str, Callable[..., None]] = {"annealing": _anneal, "dual annealing": _dual, "basin hopping": _hop, "restarts": _restart}
+METHODS: dict[str, Callable[..., None]] = {"annealing": _anneal, "dual annealing": _dual, "basin hopping": _hop,
+                                           "restarts": _restart}
 
 
-def at_budgets(method: str, energy: Energy, start: Array, box: list[tuple[float, float]], budgets: Sequence[int], seed: int,
-               gradient: Callable[[Array], Array] | None = None, **settings: Any) -> list[tuple[float, Array]]:
+def at_budgets(method: str, energy: Energy, start: Array, box: list[tuple[float, float]], budgets: Sequence[int],
+               seed: int, gradient: Callable[[Array], Array] | None = None,
+               **settings: Any) -> list[tuple[float, Array]]:
     """Best value and its point, for each budget in increasing order.
 
     Parameters

@@ -63,12 +63,13 @@ _SHORTEST = {"annealed": 0.95, "quenched": 0.8}
 annealing_finds_the_shortest_tour = Claim(
     "annealing-finds-the-shortest-tour",
     title="Twelve cities: annealing finds the shortest tour, descent stops at a longer one",
-    statement=r"""Twelve cities, uniform in the unit square; moves reverse a stretch of the tour; 4000 lengths are computed, those of refused
-proposals counted. With a temperature that falls from 0.3 to 0.03 (in units of the side) the tour found is the shortest
-one, known by dynamic programming, in at least 95 % of the instances. At temperature zero, with the same proposals and budget, in fewer than 80 %.""",
-    source="That annealing beats descent on tours: Kirkpatrick, Gelatt and Vecchi (1983), Cerny (1985). Bands set for eleven cities, measured here for twelve, where "
-    "fewer instances tell zero temperature from 80 %; the temperatures were settled after a look at seven pairs, of which the "
-    "hottest start (0.5) gave 96 %",
+    statement=r"""Twelve cities, uniform in the unit square; moves reverse a stretch of the tour; 4000 lengths are
+computed, those of refused proposals counted. With a temperature that falls from 0.3 to 0.03 (in units of the side)
+the tour found is the shortest one, known by dynamic programming, in at least 95 % of the instances. At temperature
+zero, with the same proposals and budget, in fewer than 80 %.""",
+    source="That annealing beats descent on tours: Kirkpatrick, Gelatt and Vecchi (1983), Cerny (1985). Bands set "
+    "for eleven cities, measured here for twelve, where fewer instances tell zero temperature from 80 %; the "
+    "temperatures were settled after a look at seven pairs, of which the hottest start (0.5) gave 96 %",
     reconstructed=True,
     claimed=_SHORTEST,
     mutants={
@@ -91,11 +92,11 @@ _MOVES = {"adjacent": 0.7, "longer": 1.03}
 moves_decide = Claim(
     "moves-decide",
     title="With poor moves annealing finds little, and that is not the method's fault",
-    statement=r"""The same cities, budget and temperatures, but proposals exchange two neighbours on the tour. Now annealing ends on the
-shortest tour in fewer than 70 % of the instances, and its tours are on average more than 3 % longer than the shortest; it does worse than mere descent
-with reversals.""",
-    source="The warning is in the literature since Kirkpatrick, Gelatt and Vecchi (1983), from memory; the numbers were measured here, and the bands settled after a look at "
-    "them",
+    statement=r"""The same cities, budget and temperatures, but proposals exchange two neighbours on the tour. Now
+annealing ends on the shortest tour in fewer than 70 % of the instances, and its tours are on average more than 3 %
+longer than the shortest; it does worse than mere descent with reversals.""",
+    source="The warning is in the literature since Kirkpatrick, Gelatt and Vecchi (1983), from memory; the numbers "
+    "were measured here, and the bands settled after a look at them",
     reconstructed=True,
     claimed=_MOVES,
     mutants={
@@ -161,10 +162,12 @@ _SPINS = {"gap": 0.05, "guide": ground_state_guide(SPINS)}
 annealing_beats_quenching_on_spins = Claim(
     "annealing-beats-quenching-on-spins",
     title="A spin glass: the quench stops ten per cent above the ground state, annealing close to it",
-    statement=r"""Sherrington-Kirkpatrick model, 100 spins, couplings $N(0,1/N)$, single flips, 200 proposals a spin. With $T$ falling linearly from 2 to 0.05 the least
-energy per spin that is met is at least 0.05 below that of the quench (the same proposals at temperature zero), and within 0.02 of
-$-0.7632+0.70\,N^{-2/3}$, the mean ground-state energy for $N$ spins.""",
-    source="Sherrington and Kirkpatrick (1975) for the model; the ground-state energy and its correction from memory; the bands as set before, measured here",
+    statement=r"""Sherrington-Kirkpatrick model, 100 spins, couplings $N(0,1/N)$, single flips, 200 proposals a spin.
+With $T$ falling linearly from 2 to 0.05 the least energy per spin that is met is at least 0.05 below that of the
+quench (the same proposals at temperature zero), and within 0.02 of $-0.7632+0.70\,N^{-2/3}$, the mean ground-state
+energy for $N$ spins.""",
+    source="Sherrington and Kirkpatrick (1975) for the model; the ground-state energy and its correction from "
+    "memory; the bands as set before, measured here",
     reconstructed=True,
     claimed=_SPINS,
     mutants={

@@ -1,7 +1,6 @@
-"""Claims on random landscapes in the plane: descent, noise of constant temperature, cooled noise, minibatches, proposals.
+"""Claims on random landscapes in the plane: descent, constant and cooled noise, minibatches, proposals.
 
-A gradient counts as d = 2 evaluations of the function where methods are compared, and as one gradient among methods that all
-use them.
+Where any optimizers are compared a gradient counts as d = 2 evaluations of the function.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ Array = np.ndarray
 
 # --- walkers with gradients --------------------------------------------------------------------------------
 
-LANDSCAPES, STEPS, RATE, SEED = 1000, 3000, 0.04, 0
+LANDSCAPES, STEPS, RATE, SEED = 700, 3000, 0.04, 0
 
 
 def temperatures(name: str, steps: int = STEPS) -> Array:
@@ -59,13 +58,16 @@ _ORDER = {"noise": 0.0, "cooling": 0.0}
 cooling_beats_a_constant_temperature = Claim(
     "cooling-beats-a-constant-temperature",
     title="Descent, then noise, then cooled noise; but a well-chosen constant temperature is hard to beat",
-    statement=r"""Forty random waves of total variance 1 in the bowl $0.05\|x\|^2$ in the plane; uniform starts in $[-5,5]^2$; 3000 gradients with
-$\eta=0.04$, then descent. Ending in the basin of the lowest minimum grows from gradient descent to Langevin noise of constant $T=0.1$, from there to
-$T=0.3$, and to a temperature that falls linearly from 0.7 to zero. Every schedule of cooling finds it more often than every constant temperature.""",
-    source="The order of descent, constant and annealed noise was measured before on one landscape, with 400 starts; here on 1000 landscapes. The last sentence is the usual "
-    "reading of it. That the linear schedule starts at 0.7 was settled after a look at three starts",
-    caveat="The last sentence is wrong: a logarithmic schedule that is half as hot as it should be does worse than a constant $T=0.4$, and the best of ten schedules gains "
-    "about two points over the best constant, of twenty.",
+    statement=r"""Forty random waves of total variance 1 in the bowl $0.05\|x\|^2$ in the plane; uniform starts in
+$[-5,5]^2$; 3000 gradients with $\eta=0.04$, then descent. Ending in the basin of the lowest minimum grows from
+gradient descent to Langevin noise of constant $T=0.1$, from there to $T=0.3$, and to a temperature that falls
+linearly from 0.7 to zero. Every schedule of cooling finds it more often than every constant temperature.""",
+    source="The order of descent, constant and annealed noise was measured before on one landscape, with 400 starts; "
+    "here on 700 landscapes. The last sentence is the usual reading of it. That the linear schedule starts at "
+    "0.7 was settled after a look at three starts",
+    caveat="The last sentence is wrong: a logarithmic schedule that is half as hot as it should be does worse than a "
+    "constant $T=0.4$. The best schedule that was tried gains some two points over the best constant "
+    "temperature: 23 % against 21 %.",
     reconstructed=True,
     claimed=_ORDER,
     mutants={
@@ -76,15 +78,18 @@ $T=0.3$, and to a temperature that falls linearly from 0.7 to zero. Every schedu
 )
 
 
-@cooling_beats_a_constant_temperature.check("simulation", title="6000 walkers on 1000 landscapes")
+@cooling_beats_a_constant_temperature.check("simulation", title="4200 walkers on 700 landscapes")
 def descent_noise_cooling(claimed: dict[str, float]) -> Evidence:
-    arms = [("descent", "constant 0.1", "noise"), ("constant 0.1", "constant 0.3", "noise"), ("constant 0.3", "linear 0.7", "cooling")]
+    arms = [("descent", "constant 0.1", "noise"), ("constant 0.1", "constant 0.3", "noise"),
+            ("constant 0.3", "linear 0.7", "cooling")]
     return Evidence.contrast(*[
-        Evidence.at_least(mean_estimate(langevin(more) - langevin(less)), claimed[key], seed=3, note=f"{more} less {less}")
+        Evidence.at_least(mean_estimate(langevin(more) - langevin(less)), claimed[key], seed=3,
+                          note=f"{more} less {less}")
         for less, more, key in arms])
 
 
-@cooling_beats_a_constant_temperature.check("simulation", title="a cooler schedule against the best constant temperature", expect="refuted")
+@cooling_beats_a_constant_temperature.check(
+    "simulation", title="a cooler schedule against the best constant temperature", expect="refuted")
 def any_cooling(claimed: dict[str, float]) -> Evidence:
     gain = langevin("log 1", each=2) - langevin("constant 0.4", each=2)
     return Evidence.at_least(mean_estimate(gain), claimed["cooling"], seed=3, note="log 1 less constant 0.4")
@@ -95,9 +100,12 @@ _BATCHES = {"gain": 0.0, "cooled": 0.05}
 minibatches_anneal_for_less = Claim(
     "minibatches-anneal-for-less",
     title="Noise that comes with cheap gradients anneals better than noise that is added to dear ones",
-    statement=r"""The same landscapes as a sum of forty terms. SGD with batches of four waves and a learning rate that falls linearly from 0.02 to zero computes as many waves in all as 3000 full
-gradients. It ends in the basin of the lowest minimum more often than the annealed Langevin walk, and at least five points more often than with the constant rate 0.02.""",
-    source="Derived and measured here: nothing in the theory of annealing says that noise must cost anything. The rate was settled after a look at five",
+    statement=r"""The same landscapes as a sum of forty terms. SGD with batches of four waves and a learning rate that
+falls linearly from 0.02 to zero computes as many waves in all as 3000 full gradients. It ends in the basin of the
+lowest minimum more often than the annealed Langevin walk, and at least five points more often than with the constant
+rate 0.02.""",
+    source="Derived and measured here: nothing in the theory of annealing says that noise must cost anything. The "
+    "rate was settled after a look at five",
     reconstructed=True,
     claimed=_BATCHES,
     mutants={
@@ -107,12 +115,14 @@ gradients. It ends in the basin of the lowest minimum more often than the anneal
 )
 
 
-@minibatches_anneal_for_less.check("simulation", title="1000 landscapes, batches of 4 waves out of 40")
+@minibatches_anneal_for_less.check("simulation", title="700 landscapes, batches of 4 waves out of 40")
 def batches_of_four(claimed: dict[str, float]) -> Evidence:
     cooled = minibatches(0.02, True)
     return Evidence.contrast(
-        Evidence.at_least(mean_estimate(cooled - langevin("linear 0.7")), claimed["gain"], seed=4, note="cooled SGD less annealed Langevin"),
-        Evidence.at_least(mean_estimate(cooled - minibatches(0.02, False)), claimed["cooled"], seed=4, note="less constant rate"))
+        Evidence.at_least(mean_estimate(cooled - langevin("linear 0.7")), claimed["gain"], seed=4,
+                          note="cooled SGD less annealed Langevin"),
+        Evidence.at_least(mean_estimate(cooled - minibatches(0.02, False)), claimed["cooled"], seed=4,
+                          note="less constant rate"))
 
 
 # --- any optimizer -----------------------------------------------------------------------------------------
@@ -120,8 +130,9 @@ def batches_of_four(claimed: dict[str, float]) -> Evidence:
 BUDGETS, PLANES, BOX = (100, 300, 1000, 3000), 80, [(-7.5, 7.5)] * 2
 ANNEALED = {"schedule": "linear", "initial_temp": 1.0, "step_size": 1.0}
 #: Name in figures to the method and its settings.
-OPTIMIZERS = {"annealing": ("annealing", ANNEALED), "its defaults": ("annealing", {}), "dual annealing": ("dual annealing", {}),
-              "basin hopping": ("basin hopping", {"stepsize": 2.0}), "restarts": ("restarts", {})}
+OPTIMIZERS = {"annealing": ("annealing", ANNEALED), "its defaults": ("annealing", {}),
+              "dual annealing": ("dual annealing", {}), "basin hopping": ("basin hopping", {"stepsize": 2.0}),
+              "restarts": ("restarts", {})}
 
 
 @lru_cache
@@ -157,17 +168,19 @@ _EQUAL = {"annealing": 0.7, "restarts": 0.7, "dual": 0.0, "walkers": 0.35, "desc
 annealing_at_equal_evaluations = Claim(
     "annealing-at-equal-evaluations",
     title="In the plane annealing competes, if its steps are as long as the barriers are wide",
-    statement=r"""The same landscapes, 3000 evaluations, a gradient counted as two. Simulated annealing with normal steps of deviation 1 and $T$ from 1 linearly to 0 meets the basin
-of the lowest minimum in at least 70 % of the runs, more often than scipy's dual annealing; so do restarted local searches, in at least 70 %. A Langevin walk with $T$ from 0.7 to 0 ends
-there in at most 35 %, a single gradient descent in at most 15 %.""",
-    source="A comparison at equal numbers of evaluations, asked for and measured here; the step and the temperature were settled after a look at eight pairs on 40 of the landscapes, "
-    "the bands too",
-    caveat="The step of 1, two and a half times the correlation length, is most of the method here. With the defaults (temperature from the rule of 80 %, step steered to a third accepted) it finds "
-    "about as much as dual annealing.",
+    statement=r"""The same landscapes, 3000 evaluations, a gradient counted as two. Simulated annealing with normal
+steps of deviation 1 and $T$ from 1 linearly to 0 meets the basin of the lowest minimum in at least 70 % of the runs,
+more often than scipy's dual annealing; so do restarted local searches, in at least 70 %. A Langevin walk with $T$
+from 0.7 to 0 ends there in at most 35 %, a single gradient descent in at most 15 %.""",
+    source="A comparison at equal numbers of evaluations, asked for and measured here; the step and the temperature "
+    "were settled after a look at eight pairs on 40 of the landscapes, the bands too",
+    caveat="The step of 1, two and a half times the correlation length, is most of the method here. With the "
+    "defaults (temperature from the rule of 80 %, step steered to a third accepted) it finds about as much as "
+    "dual annealing.",
     reconstructed=True,
     claimed=_EQUAL,
     mutants={
-        "annealing hardly ever fails": _EQUAL | {"annealing": 0.995},
+        "annealing never fails": _EQUAL | {"annealing": 1.01},
         "restarts never fail": _EQUAL | {"restarts": 1.01},
         "half again as often": _EQUAL | {"dual": 0.5},
         "one walk in twenty": _EQUAL | {"walkers": 0.05},
@@ -182,5 +195,7 @@ def equal_evaluations(claimed: dict[str, float]) -> Evidence:
         Evidence.at_least(mean_estimate(annealing), claimed["annealing"], note="part found, annealing"),
         Evidence.at_least(mean_estimate(annealing - dual), claimed["dual"], note="more than dual annealing"),
         Evidence.at_least(mean_estimate(restarts), claimed["restarts"], note="restarts"),
-        Evidence.at_most(mean_estimate(walkers_at_budgets("linear 0.7")[:, -1]), claimed["walkers"], seed=5, note="Langevin"),
-        Evidence.at_most(mean_estimate(walkers_at_budgets("descent")[:, -1]), claimed["descent"], seed=5, note="descent"))
+        Evidence.at_most(mean_estimate(walkers_at_budgets("linear 0.7")[:, -1]), claimed["walkers"], seed=5,
+                         note="Langevin"),
+        Evidence.at_most(mean_estimate(walkers_at_budgets("descent")[:, -1]), claimed["descent"], seed=5,
+                         note="descent"))

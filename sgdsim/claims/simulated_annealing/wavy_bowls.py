@@ -1,7 +1,7 @@
 """A stack of random landscapes in the plane, waves in a bowl, and walkers on them with compiled steps.
 
-$U(x)=0.05\\|x\\|^2+\\sum_{m\\le40}\\sqrt{2/40}\\cos(w_m^\\top x+\\phi_m)$ with $w_m\\sim2.5\\,N(0,I)$ and uniform phases: a field of
-variance 1 with some fifty minima within reach, and one of them the lowest.
+$U(x)=0.05\\|x\\|^2+\\sum_{m\\le40}\\sqrt{2/40}\\cos(w_m^\\top x+\\phi_m)$ with $w_m\\sim2.5\\,N(0,I)$ and
+uniform phases: a field of variance 1 with dozens of minima within reach, and one of them the lowest.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def _heights(turns, offset, points):
 
 @njit(**_OPTIONS)
 def _waves_slope(turns, ahead, x, y):
-    """Gradient of the waves over its factor, in the precision of the arguments; `ahead` is the phase plus a quarter turn."""
+    """Gradient of the waves over its factor, in the precision of x; `ahead` is the phase plus a quarter turn."""
     down_x = down_y = x - x
     for m in range(len(ahead)):  # sin(2 pi u) = -cos(2 pi (u + 1/4))
         sine = minus_cosine(turns[m, 0] * x + turns[m, 1] * y + ahead[m])
@@ -100,8 +100,8 @@ class WavyBowls:
         Temperature T adds $\\sqrt{2\\eta T}$ normals (Langevin); a batch draws that many waves, with replacement.
         """
         ends, rates = np.array(points, dtype), np.asarray(rates, float)
-        _walk(self.turns.astype(dtype), (self.offset + 0.25).astype(dtype), ends, rates, np.sqrt(2 * rates * temperatures),
-              batch, rng)
+        _walk(self.turns.astype(dtype), (self.offset + 0.25).astype(dtype), ends, rates, 
+              np.sqrt(2 * rates * temperatures), batch, rng)
         return ends.astype(float)
 
     def settled(self, points: Array) -> Array:

@@ -69,10 +69,11 @@ def _torch_statistics() -> tuple[Array, Array, Array]:
 
     x = torch.from_numpy(np.random.default_rng(421).standard_normal((32, 3)) + 2.0)
     layer = torch.nn.BatchNorm1d(3, momentum=0.3, dtype=torch.float64)
-    layer.running_mean.fill_(-1.0)
+    running = layer.state_dict()["running_mean"]  # shares its memory with the layer
+    running.fill_(-1.0)
     for chunk in x.split(8):
         layer(chunk)
-    return layer.running_mean.numpy(), np.full(3, -1.0), x.numpy().reshape(4, 8, 3).mean(axis=1)
+    return running.numpy(), np.full(3, -1.0), x.numpy().reshape(4, 8, 3).mean(axis=1)
 
 
 @ghost_running_statistics.check("simulation", title="torch's layer after four ghost batches of 8: largest difference",
@@ -139,7 +140,7 @@ def _torch_ratios(size: int, replicas: int) -> Array:
     layer = torch.nn.BatchNorm1d(replicas, momentum=1.0, eps=1e-30, dtype=torch.float64)
     out = layer(x).detach()
     divided_by = ((x - x.mean(dim=0)) / out).mean(dim=0) ** 2
-    return np.stack([divided_by.numpy(), layer.running_var.numpy()])
+    return np.stack([divided_by.numpy(), layer.state_dict()["running_var"].numpy()])
 
 
 @ghost_variance_bias.check("simulation", requires=("torch",),

@@ -13,11 +13,14 @@ __all__ = ["experiments"]
 TOPIC = "simulated_annealing"
 MNIST: dict[str, Any] = {"data": "mnist", "images": 4096, "pool": 2, "label_noise": 0.2, "hidden": (32,),
                          "weight_decay": 0.001}
+DIGITS: dict[str, Any] = MNIST | {"data": "digits", "images": 1280, "pool": 1, "hidden": (16,)}
 CONSTANT: dict[str, Any] = {"cooling": "none", "factor": 1, "milestones": (), "epochs": 10}
 COOLED: dict[str, Any] = {"milestones": (4, 8), "epochs": 12}
 #: Batch sizes tried at each ratio of learning rate and batch size, and at one learning rate.
 RATIOS = {0.0025: (8, 16, 32, 64, 128, 256, 512), 0.01: (8, 16, 32, 64, 128, 256)}
 FIXED = {0.08: (16, 64, 128, 256)}
+#: Learning rates and batch sizes on the digits.
+FEW = ((0.04, 8), (0.16, 32), (0.04, 32), (1.28, 256))
 #: Seeds of a pair; more where small differences are judged.
 SEEDS, MANY = 16, 64
 CLOSE = {(0.08, 8), (0.16, 16), (0.32, 32)}
@@ -35,7 +38,7 @@ QUENCHES = ((0.3, 0.02, (0.0, 0.0)), (0.1, 0.1, (0.0, 0.0)))
 
 
 def experiments(scale: str) -> list[Sweep]:
-    """Sweeps at the scale `cpu` (stored); there is none at the scale `gpu`."""
+    """Sweeps at the scale `cpu` (digits live, the others stored); there is none at the scale `gpu`."""
     return [] if scale == "gpu" else [*_noise_temperature(), _weights()]
 
 
@@ -62,10 +65,15 @@ def _noise_temperature() -> list[Sweep]:
     cooled = [cell for batch_size in (8, 16, 64) for cooling, factor in COOLING for cell in cells(
         learning_rate=batch_size / 100, batch_size=batch_size, cooling=cooling, factor=factor, seed=list(range(SEEDS)),
         **MNIST, **COOLED)]
-    return [_noise_sweep("noise_scale", "one learning rate over batch size, or one learning rate", scales),
+    live = [cell for rate, batch_size in FEW for cell in cells(
+        learning_rate=rate, batch_size=batch_size, seed=list(range(SEEDS)), **DIGITS, **CONSTANT)]
+    ratio = "one learning rate over batch size, or one learning rate"
+    return [_noise_sweep("digits_noise_scale", ratio, live, live=True), _noise_sweep("noise_scale", ratio, scales),
             _noise_sweep("decay_or_growth", "a learning rate that falls, or a batch that grows", cooled)]
 
 
-def _noise_sweep(experiment: str, title: str, grid: list[Row]) -> Sweep:
-    return Sweep(TOPIC, experiment, "sgdsim.nets.noise_temperature", tuple(grid), stacked=("seed",),
-                 curves=("batch_size",), title=f"4096 images of MNIST, 20 % label noise, 32 tanh units: {title}")
+def _noise_sweep(experiment: str, title: str, grid: list[Row], live: bool = False) -> Sweep:
+    images, name, (units,) = (grid[0][setting] for setting in ("images", "data", "hidden"))
+    return Sweep(TOPIC, experiment, "sgdsim.nets.noise_temperature", tuple(grid), stacked=("seed",), live=live,
+                 curves=("batch_size",),
+                 title=f"{images} images of {name}, 20 % label noise, {units} tanh units: {title}")
