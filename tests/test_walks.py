@@ -322,3 +322,10 @@ def test_bad_input_is_named(make, words):
 def test_walks_read_off():
     run = Walks(np.array([0, 4]), np.array([[0.0, 0.0], [1.0, np.inf]]), ONE, np.array([-1, 3]))
     assert run.distances.tolist() == [[0.0, 0.0], [1.0, np.inf]] and run.mean_square.tolist() == [0.0, np.inf]
+
+
+@pytest.mark.parametrize("potential, start, time", [(-0.3 * np.arange(1001.0), 100, 1000.0),
+                                                    (0.5 * np.arange(1001.0), 900, 1000.0)])
+def test_a_law_that_is_lost_to_rounding_is_refused(potential, start, time):
+    with np.errstate(all="ignore"), pytest.raises(FloatingPointError, match=f"time {time:g}"):
+        hop_law(potential, 1.0, start, [time])

@@ -72,6 +72,8 @@ class TabulatedField:
         slopes = finite("slopes", given, "(points,)", (1,))
         if slopes.shape != values.shape:
             raise ValueError(f"slopes has shape {slopes.shape}; allowed is {values.shape}")
+        if not 0 <= self.force_error < math.inf:
+            raise ValueError(f"force_error={self.force_error} must be finite and not negative")
         object.__setattr__(self, "values", values)
         object.__setattr__(self, "slopes", slopes)
 
@@ -138,7 +140,7 @@ class TabulatedField:
 
     def inside(self, w: ArrayLike) -> NDArray[np.bool_]:
         """Whether points (..., 1) lie on the table, shape (...)."""
-        x = np.asarray(w, float)[..., 0]
+        x = _last_axis(w)
         return (self.low <= x) & (x <= self.high)
 
     def value(self, w: ArrayLike) -> Array:
@@ -156,7 +158,7 @@ class TabulatedField:
         return self._read(self.forces, w)[..., None]
 
     def _read(self, coefficients: Array, w: ArrayLike) -> Array:
-        x = np.asarray(w, float)[..., 0]
+        x = _last_axis(w)
         if not self.inside(w).all():
             away = x[~self.inside(w)][0]
             raise ValueError(f"w holds {away}; the table allows points from {self.low} to {self.high}")
@@ -176,3 +178,10 @@ def _in_parts(function: Any, grid: Array) -> Array:
     """A function of points (n, 1) on a long grid, a thousand at a time: a wave field keeps M numbers a point."""
     parts = np.array_split(grid[:, None], max(1, len(grid) // 1000))
     return np.concatenate([np.asarray(function(part), float) for part in parts])
+
+
+def _last_axis(w: ArrayLike) -> Array:
+    points = np.asarray(w, float)
+    if points.ndim < 1 or points.shape[-1] != 1:
+        raise ValueError(f"w has shape {points.shape}; allowed is (..., 1)")
+    return points[..., 0]

@@ -66,6 +66,8 @@ class GrowthComparison:
         for name in (law, over):
             if name not in self.laws:
                 raise ValueError(f"law is {name!r}; compared were: {', '.join(self.laws)}")
+        if len(self.held_out_error[law]) < 2:
+            raise ValueError("distance held one path; its uncertainty takes at least 2")
         return mean_estimate(np.log(self.held_out_error[over] / self.held_out_error[law]), confidence)
 
     def preferred(self, confidence: float = CONFIDENCE) -> str | None:

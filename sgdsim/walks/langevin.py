@@ -139,12 +139,12 @@ def walk(landscape: Any, start: ArrayLike, learning_rate: float, temperature: fl
     if not (temperature >= 0 and math.isfinite(temperature)):
         raise ValueError(f"temperature={temperature} must be finite and not negative")
     times = _record_steps(record, steps)
-    points, ids = _walkers(landscapes, start, replicas)
+    points, ids = _walkers(landscapes, start, replicas, real)
     compiled = all(isinstance(field, (FourierField, TabulatedField)) for field in landscapes)
     if method == "kernel" and not compiled:
         raise ValueError(f"method='kernel' covers FourierField and TabulatedField; got {landscapes!r}")
     step_sizes = (learning_rate, math.sqrt(2 * learning_rate * temperature))
-    request = Request(landscapes, points.astype(real), ids, step_sizes, times, seed, keep_points, threads)
+    request = Request(landscapes, points, ids, step_sizes, times, seed, keep_points, threads)
     found = (compiled_loop if compiled and method != "reference" else reference_loop)(request)
     made = found.squares.shape[1]
     if made < len(times):
@@ -165,11 +165,15 @@ def _record_steps(record: int | ArrayLike, steps: int) -> NDArray[np.int64]:
     return times.astype(np.int64)
 
 
-def _walkers(landscapes: list[Any], start: ArrayLike, replicas: ArrayLike | None) -> tuple[Array, NDArray[np.int64]]:
-    """Start points (E, R, d) and ids (E, R)."""
+def _walkers(landscapes: list[Any], start: ArrayLike, replicas: ArrayLike | None,
+             dtype: np.dtype) -> tuple[Array, NDArray[np.int64]]:
+    """Start points (E, R, d) in the precision of the walk, and ids (E, R)."""
     if not landscapes:
         raise ValueError("landscape=[] must hold at least one landscape")
     points = finite("start", start, "(R, d) or (E, R, d)", (2, 3))
+    if np.abs(points).max(initial=0.0) > np.finfo(dtype).max:
+        raise ValueError(f"start holds {np.abs(points).max():g} in size; dtype={dtype} allows {np.finfo(dtype).max:g}")
+    points = points.astype(dtype)
     count, shape = len(landscapes), points.shape[-2:]
     if points.ndim == 3 and len(points) != count:
         raise ValueError(f"start has shape {points.shape}; allowed are {shape} and {(count, *shape)}")

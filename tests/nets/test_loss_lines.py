@@ -108,7 +108,7 @@ def test_directions_are_as_long_as_the_filters():
 @pytest.mark.parametrize("factor", [0.05, 3.0, 40.0])
 @pytest.mark.parametrize("training", [True, False])
 def test_layers_before_a_normalisation_may_be_rescaled(factor, training):
-    model, (x, y) = perceptron(eps=1e-14), images()
+    model, (x, _) = perceptron(eps=1e-14), images()
     for _ in range(3):
         model.train()(x)
     changed = rescale_before_normalisation(model, factor).train(training)

@@ -9,6 +9,14 @@ from sgdsim.claims.low_rank_bias.fixed_points import (
 )
 from sgdsim.claims.low_rank_bias.gradient_rank import batch_norm_takes_one_rank, rank_of_a_batch_gradient
 from sgdsim.claims.low_rank_bias.memory import decaying_rates_keep_the_memory, momentum_shortens_the_memory
+from sgdsim.claims.low_rank_bias.networks import (
+    batch_norm_keeps_ranks,
+    convolutions_lose_rank_late,
+    faded_past_sets_the_rank,
+    low_rank_is_not_what_generalises,
+    rank_falls_with_decay_and_rate,
+    small_batches_lower_rank,
+)
 from sgdsim.claims.low_rank_bias.null_model import random_gradients_fill_all_ranks
 from sgdsim.claims.low_rank_bias.settling import decay_balances_layers, sgd_never_settles
 from sgdsim.claims.low_rank_bias.unrolling import (
@@ -31,4 +39,10 @@ __all__ = [
     "violated_rank_makes_noise",
     "rank_is_a_source_of_the_noise",
     "decay_balances_layers",
+    "rank_falls_with_decay_and_rate",
+    "small_batches_lower_rank",
+    "faded_past_sets_the_rank",
+    "low_rank_is_not_what_generalises",
+    "batch_norm_keeps_ranks",
+    "convolutions_lose_rank_late",
 ]

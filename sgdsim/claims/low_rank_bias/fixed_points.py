@@ -25,9 +25,13 @@ _REST = {"swap": lambda batch_size: 1 / batch_size, "free": {"parallel": 2, "not
 rest_needs_rank_one = Claim(
     "rest-needs-rank-one",
     title="SGD with weight decay can rest only where all examples pull alike, at rank one",
-    statement=r"""Let $\nabla L_{\text{batch}}(W)+\lambda W=0$ for every batch of size $B<m$. Two batches that differ in one example differ by $(g_i-g_j)/B$, so all examples have the same
-gradient $g_i=-\lambda W$: the rank of $W$ is at most $R$, and 1 in a dense layer, not only $BR$. For least squares, $g_i=(Wx_i-y_i)x_i^\top$: if two inputs are not parallel, $W=0$
-and $y=0$ is the only such point. With parallel inputs $x_i=c_ix$ there is one for every $u$: $W=ux^\top$, $y_i=(c_i\|x\|^2+\lambda/c_i)u$. Turn one of the inputs by an angle, and the steps no longer die out; they grow in proportion
+    statement=r"""Let $\nabla L_{\text{batch}}(W)+\lambda W=0$ for every batch of size $B<m$. Two batches that differ in
+one example differ by $(g_i-g_j)/B$, so all examples have the same
+gradient $g_i=-\lambda W$: the rank of $W$ is at most $R$, and 1 in a dense layer, not only $BR$. For least squares,
+$g_i=(Wx_i-y_i)x_i^\top$: if two inputs are not parallel, $W=0$
+and $y=0$ is the only such point. With parallel inputs $x_i=c_ix$ there is one for every $u$: $W=ux^\top$,
+$y_i=(c_i\|x\|^2+\lambda/c_i)u$. Turn one of the inputs by an angle, and the steps no longer die out; they grow in
+proportion
 to it.""",
     source="Galanti and Poggio (2022), statement on stationary points, from memory; the linear case is derived here",
     reconstructed=True,
@@ -40,7 +44,8 @@ to it.""",
 )
 
 
-@rest_needs_rank_one.check("algebra", title="an exchange of examples; dimension of the points of rest of two examples in the plane")
+@rest_needs_rank_one.check("algebra",
+                           title="an exchange of examples; dimension of the points of rest of two examples in the plane")
 def exchange(claimed: dict[str, Any]) -> Evidence:
     import sympy
 
@@ -72,7 +77,8 @@ def turned_input(angle: float, steps: int = 20_000, rate: float = 0.1, decay: fl
     return length
 
 
-@rest_needs_rank_one.check("simulation", title="three parallel inputs, one of them turned: length of the last steps of SGD, B = 1")
+@rest_needs_rank_one.check("simulation",
+                           title="three parallel inputs, one of them turned: length of the last steps of SGD, B = 1")
 def turning(claimed: dict[str, Any]) -> Evidence:
     small, large = turned_input(0.02), turned_input(0.04)
     return Evidence.contrast(Evidence.at_most(turned_input(0.0), 1e-12, seed=0, note="parallel"),
@@ -108,9 +114,11 @@ violated_rank_makes_noise = Claim(
 $$\|W_{t+1}-W_t\|_F\ge\eta\lambda\Big(\sum_{k>BR}\sigma_k(W_t)^2\Big)^{1/2}.$$
 (ii) At a critical point of the whole loss with decay, one example's gradient (dense layer) has a noise of
 $$\tr\Sigma\ge\lambda^2\big(\|W\|_*^2-\|W\|_F^2\big),$$
-nuclear and Frobenius norm; summed over all dense layers. The right side vanishes just where $\mathrm{rank}\,W\le1$. It is an equality for orthonormal inputs and orthogonal targets of equal length, in a linear
+nuclear and Frobenius norm; summed over all dense layers. The right side vanishes just where $\mathrm{rank}\,W\le1$. It
+is an equality for orthonormal inputs and orthogonal targets of equal length, in a linear
 layer and in a linear network of two.""",
-    source="Derived here: a quantitative form of the statement of Galanti and Poggio (2022) that a low-rank constraint is the source of the noise",
+    source="Derived here: a quantitative form of the statement of Galanti and Poggio (2022) that a low-rank constraint "
+    "is the source of the noise",
     reconstructed=True,
     claimed=_NOISE,
     mutants={
@@ -121,7 +129,8 @@ layer and in a linear network of two.""",
 )
 
 
-@violated_rank_makes_noise.check("algebra", title="orthonormal data: equality for equal targets, one layer and two; the excess for unequal ones")
+@violated_rank_makes_noise.check("algebra",
+                                 title="orthonormal data: equality for equal targets, one layer and two; the excess for unequal ones")
 def orthonormal_data(claimed: dict[str, Callable[..., Any]]) -> Evidence:
     import sympy
 
@@ -137,7 +146,8 @@ def orthonormal_data(claimed: dict[str, Callable[..., Any]]) -> Evidence:
     return Evidence.identity(left, [*right, decay**2 * gap**2 / (1 + 2 * decay) ** 2])
 
 
-@violated_rank_makes_noise.check("simulation", title="tanh networks: bound over noise at twelve minima, bound over the shortest of 24,000 steps")
+@violated_rank_makes_noise.check("simulation",
+                                 title="tanh networks: bound over noise at twelve minima, bound over the shortest of 24,000 steps")
 def bounds_on_networks(claimed: dict[str, Callable[..., Any]]) -> Evidence:
     arms = []
     for decay in (0.02, 0.005):
@@ -157,11 +167,14 @@ _SOURCE = {"share": 0.5, "power": 2.0}
 rank_is_a_source_of_the_noise = Claim(
     "rank-is-a-source-of-the-noise",
     title="Weight decay is the source of the noise; the rank is a small part of it",
-    statement=r"""*With weight decay, the low-rank constraint is the source of SGD's noise.* With enough parameters to fit all examples the noise at the minimum does vanish with the decay, like
-$\lambda^2$. If the violated rank is its source, then the bound $\lambda^2(\|W\|_*^2-\|W\|_F^2)$ makes up at least half of the noise $\tr\Sigma$ of the first layer. On orthonormal
+    statement=r"""*With weight decay, the low-rank constraint is the source of SGD's noise.* With enough parameters to
+fit all examples the noise at the minimum does vanish with the decay, like
+$\lambda^2$. If the violated rank is its source, then the bound $\lambda^2(\|W\|_*^2-\|W\|_F^2)$ makes up at least half
+of the noise $\tr\Sigma$ of the first layer. On orthonormal
 data it is all of it; in two-layer tanh networks that fit eight random examples it is a few percent.""",
     source="Galanti and Poggio (2022), abstract; the measure of its share is ours",
-    caveat="The low rank is not the source in general. A rank of one is necessary for rest and not enough: the examples must also pull alike, and their disagreement makes most of the noise. "
+    caveat="The low rank is not the source in general. A rank of one is necessary for rest and not enough: the "
+    "examples must also pull alike, and their disagreement makes most of the noise. "
     "With $B=7$ of 8 examples the rank bound $BR$ is above the width, and SGD does not rest either.",
     reconstructed=True,
     claimed=_SOURCE,
@@ -172,13 +185,16 @@ data it is all of it; in two-layer tanh networks that fit eight random examples 
 )
 
 
-@rank_is_a_source_of_the_noise.check("simulation", title="twelve tanh networks: exponent of the noise at the minimum in the decay")
+@rank_is_a_source_of_the_noise.check("simulation",
+                                     title="twelve tanh networks: exponent of the noise at the minimum in the decay")
 def noise_against_decay(claimed: dict[str, float]) -> Evidence:
     powers = np.log2(critical_points(0.002)[0] / critical_points(0.001)[0])
     return Evidence.slope(mean_estimate(powers), claimed["power"], 0.1, seed=0)
 
 
-@rank_is_a_source_of_the_noise.check("simulation", title="twelve tanh networks: share of the noise that the violated rank accounts for", expect="refuted")
+@rank_is_a_source_of_the_noise.check("simulation",
+                                     title="twelve tanh networks: share of the noise that the violated rank accounts for",
+                                     expect="refuted")
 def share_of_the_rank(claimed: dict[str, float]) -> Evidence:
     noise, nuclear, squares, _ = critical_points(0.005)
     share = _NOISE["bound"](nuclear, squares, 0.005) / noise

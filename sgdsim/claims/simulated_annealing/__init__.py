@@ -12,7 +12,10 @@ from sgdsim.claims.simulated_annealing.combinatorial import (
 )
 from sgdsim.claims.simulated_annealing.depths import depth_to_lower_or_global
 from sgdsim.claims.simulated_annealing.fading_noise import no_gibbs_at_interpolation
-from sgdsim.claims.simulated_annealing.function_tests import rastrigin_ranking, smooth_functions_need_no_annealing
+from sgdsim.claims.simulated_annealing.function_tests import (
+    rastrigin_ranking,
+    smooth_functions_need_no_annealing,
+)
 from sgdsim.claims.simulated_annealing.log_cooling import continuous_log_cooling
 from sgdsim.claims.simulated_annealing.noise_scale import decay_or_growth, noise_scale_of_a_network
 from sgdsim.claims.simulated_annealing.random_landscapes import (

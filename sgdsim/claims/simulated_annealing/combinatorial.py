@@ -23,7 +23,7 @@ from sgdsim.landscapes.tours import (
 )
 from sgdsim.ledger import Claim
 from sgdsim.methods.annealing import simulated_annealing
-from sgdsim.methods.cooling import Geometric, Linear
+from sgdsim.methods.cooling import Cooling, Geometric, Linear
 from sgdsim.statistics import mean_estimate, ratio_estimate
 
 __all__ = ["annealing_beats_quenching_on_spins", "annealing_finds_the_shortest_tour", "moves_decide"]
@@ -33,7 +33,7 @@ Array = np.ndarray
 # --- tours -------------------------------------------------------------------------------------------------
 
 CITIES, BUDGET, INSTANCES = 12, 4000, 160
-COOLING = {"geometric": Geometric(0.3, 0.03, BUDGET), "zero": 0.0}
+COOLING: dict[str, float | Cooling] = {"geometric": Geometric(0.3, 0.03, BUDGET), "zero": 0.0}
 
 
 @lru_cache

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -15,11 +16,11 @@ from sgdsim.statistics import quantile_estimate
 __all__ = ["rastrigin_ranking", "smooth_functions_need_no_annealing"]
 
 Array = np.ndarray
-DIMENSION, RUNS = 5, 14
+DIMENSION, RUNS = 5, 10
 #: Name in figures to the method and its settings.
-CONTESTANTS = {"annealing": ("annealing", {}), "at zero temperature": ("annealing", {"schedule": 0.0}),
-               "dual annealing": ("dual annealing", {}),
-               "without local search": ("dual annealing", {"no_local_search": True}), "restarts": ("restarts", {})}
+CONTESTANTS: dict[str, tuple[str, dict[str, Any]]] = {
+    "annealing": ("annealing", {}), "at zero temperature": ("annealing", {"schedule": 0.0}), "dual annealing": ("dual annealing", {}),
+    "without local search": ("dual annealing", {"no_local_search": True}), "restarts": ("restarts", {})}
 
 
 @lru_cache
@@ -54,7 +55,7 @@ search. Simulated annealing with normal steps, and restarted local searches, sta
 )
 
 
-@rastrigin_ranking.check("simulation", title="14 runs each, medians")
+@rastrigin_ranking.check("simulation", title="10 runs each, medians")
 def rastrigin_medians(claimed: dict[str, float]) -> Evidence:
     median = lambda name: quantile_estimate(best_values("rastrigin", name, 10_000))
     return Evidence.contrast(
@@ -64,34 +65,34 @@ def rastrigin_medians(claimed: dict[str, float]) -> Evidence:
         Evidence.at_least(median("restarts"), claimed["others"], note="restarts"))
 
 
-SMOOTH = ("sphere", "rosenbrock", "ackley")
-_SMOOTH = {"local": 1e-6, "cost": 2.0}
+_SMOOTH = {"local": 1e-6, "valley": 0.5, "cost": 10.0}
 
 smooth_functions_need_no_annealing = Claim(
     "smooth-functions-need-no-annealing",
     title="Where one valley leads down, annealing only costs",
-    statement=r"""Sphere, Rosenbrock's valley and Ackley's function in five dimensions, 5000 evaluations, uniform
-starts, medians. On each, proposals at temperature zero, with a step steered to a third accepted, end at least twice
-as low as the same proposals annealed; dual annealing, which has a local search, ends below $10^{-6}$.""",
-    source="Practice, from memory: generalised annealing with a local search beats plain annealing on smooth "
-    "problems of low dimension. Measured here; the factor of two was settled after a look at four runs",
+    statement=r"""Five dimensions, 5000 evaluations, uniform starts, medians. On the sphere and on Ackley's function proposals at
+temperature zero, with a step steered to a third accepted, end at least ten times lower than the same proposals
+annealed. In Rosenbrock's valley annealing ends above 0.5. On all three dual annealing, which has a local search, ends
+below $10^{-6}$.""",
+    source="Practice, from memory: generalised annealing with a local search beats plain annealing on smooth problems of low "
+    "dimension. Measured here; the factor of ten and the 0.5 were settled after a look at four runs",
     caveat="Ackley's function has many minima, and long steps at zero temperature still walk down its funnel.",
     reconstructed=True,
     claimed=_SMOOTH,
     mutants={
         "to the last digit": _SMOOTH | {"local": 1e-20},
-        "a million times lower everywhere": _SMOOTH | {"cost": 1e6},
+        "above a hundred in the valley": _SMOOTH | {"valley": 100.0},
+        "thirty digits lower": _SMOOTH | {"cost": 1e30},
     },
 )
 
 
-@smooth_functions_need_no_annealing.check("simulation", title="14 runs each on three functions")
+@smooth_functions_need_no_annealing.check("simulation", title="10 runs each on three functions")
 def costs_of_annealing(claimed: dict[str, float]) -> Evidence:
-    arms = []
-    for name in SMOOTH:
-        contestants = ("annealing", "at zero temperature", "dual annealing")
-        annealed, cold, dual = (best_values(name, who, 5000) for who in contestants)
-        arms += [Evidence.at_least(quantile_estimate(annealed / cold), claimed["cost"],
-                                   note=f"{name}: annealed over cold"),
-                 Evidence.at_most(quantile_estimate(dual), claimed["local"], note="dual annealing")]
-    return Evidence.contrast(*arms)
+    best = lambda function, who: best_values(function, who, 5000)
+    dual = [Evidence.at_most(quantile_estimate(best(name, "dual annealing")), claimed["local"], note=f"{name}, dual annealing")
+            for name in ("sphere", "ackley", "rosenbrock")]
+    cold = [Evidence.at_least(quantile_estimate(best(name, "annealing") / best(name, "at zero temperature")),
+                              claimed["cost"], note=f"{name}, annealed over cold") for name in ("sphere", "ackley")]
+    valley = quantile_estimate(best("rosenbrock", "annealing"))
+    return Evidence.contrast(*dual, *cold, Evidence.at_least(valley, claimed["valley"], note="rosenbrock, annealed"))

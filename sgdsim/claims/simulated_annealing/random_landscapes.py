@@ -6,6 +6,7 @@ Where any optimizers are compared a gradient counts as d = 2 evaluations of the 
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -128,9 +129,10 @@ def batches_of_four(claimed: dict[str, float]) -> Evidence:
 # --- any optimizer -----------------------------------------------------------------------------------------
 
 BUDGETS, PLANES, BOX = (100, 300, 1000, 3000), 80, [(-7.5, 7.5)] * 2
-ANNEALED = {"schedule": "linear", "initial_temp": 1.0, "step_size": 1.0}
+ANNEALED: dict[str, Any] = {"schedule": "linear", "initial_temp": 1.0, "step_size": 1.0}
 #: Name in figures to the method and its settings.
-OPTIMIZERS = {"annealing": ("annealing", ANNEALED), "its defaults": ("annealing", {}),
+OPTIMIZERS: dict[str, tuple[str, dict[str, Any]]] = {
+    "annealing": ("annealing", ANNEALED), "its defaults": ("annealing", {}),
               "dual annealing": ("dual annealing", {}), "basin hopping": ("basin hopping", {"stepsize": 2.0}),
               "restarts": ("restarts", {})}
 

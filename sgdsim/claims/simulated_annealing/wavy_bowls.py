@@ -100,7 +100,7 @@ class WavyBowls:
         Temperature T adds $\\sqrt{2\\eta T}$ normals (Langevin); a batch draws that many waves, with replacement.
         """
         ends, rates = np.array(points, dtype), np.asarray(rates, float)
-        _walk(self.turns.astype(dtype), (self.offset + 0.25).astype(dtype), ends, rates, 
+        _walk(self.turns.astype(dtype), (self.offset + 0.25).astype(dtype), ends, rates,
               np.sqrt(2 * rates * temperatures), batch, rng)
         return ends.astype(float)
 
@@ -110,11 +110,11 @@ class WavyBowls:
 
     @cached_property
     def lowest(self) -> tuple[Array, Array]:
-        """Lowest minimum of each landscape: heights (L,) and points (L, 2), from a grid of spacing 0.15."""
-        line = np.arange(-7.5, 7.501, 0.15)
+        """Lowest minimum of each landscape: heights (L,) and points (L, 2), from a grid of spacing 0.25."""
+        line = np.arange(-7.5, 7.501, 0.25)
         grid = np.stack(np.meshgrid(line, line), axis=-1).reshape(1, -1, 2)
         heights = self.value(np.broadcast_to(grid, (len(self.turns), *grid.shape[1:])))
-        some = self.settled(grid[0, np.argpartition(heights, 8, axis=1)[:, :8]])
+        some = self.settled(grid[0, np.argpartition(heights, 12, axis=1)[:, :12]])
         value = self.value(some)
         best = value.argmin(axis=1)
         rows = np.arange(len(value))
