@@ -26,6 +26,7 @@ _MODULE_OF = {
     "InverseTime": "schedules",
     "LeastSquares": "problems",
     "LeastSquaresLaw": "moments.least_squares_law",
+    "hop_law": "walks",
     "log_spaced": "simulation",
     "Logistic": "problems",
     "MarchenkoPastur": "spectra",
@@ -37,13 +38,16 @@ _MODULE_OF = {
     "Semicircle": "spectra",
     "SGD": "rules",
     "simulate": "simulation",
+    "simulated_annealing": "methods.annealing",
     "SphericalPSpin": "landscapes",
     "StepDecay": "schedules",
     "Streaming": "oracles",
     "StreamingLeastSquares": "problems",
     "SVRG": "variance_reduction",
     "TorchNesterov": "rules",
+    "TabulatedField": "landscapes",
     "Trajectories": "trajectories",
+    "walk": "walks",
 }
 
 __all__ = sorted(_MODULE_OF)

@@ -135,10 +135,15 @@ def test_grids():
     (lambda: metropolis_matrix([1.0, 2.0], [[0, 1]], 0.0), "temperature=0.0"),
     (lambda: metropolis_matrix([1.0, 2.0, 0.0], grid_edges((3,)), 1.0, proposal=0.6), "proposal=0.6"),
     (lambda: spectral_gap([1.0], np.empty((0, 2), int), 1.0), "at least 2 states"),
+    (lambda: spectral_gap([1.0, 2.0, 0.0], [[0, 1]], 1.0), "2 parts"),
+    (lambda: spectral_gap([0.0, 1.0, 0.0], grid_edges((3,)), 0.012), "temperature=0.012"),
     (lambda: annealed_law([1.0, 2.0], [[0, 1]], [1.0], 2, [1]), "start=2"),
+    (lambda: annealed_law([1.0, 2.0], [[0, 1]], [1.0], 0.5, [1]), "start=0.5"),
     (lambda: annealed_law([1.0, 2.0], [[0, 1]], [1.0], 0, [2]), "at="),
     (lambda: annealed_law([1.0, 2.0], [[0, 1]], [1.0, -1.0], 0, [2]), "temperature"),
     (lambda: grid_edges((3, 0)), "shape=0"),
+    (lambda: grid_edges(5), "shape=5"),
+    (lambda: grid_edges(()), r"shape=\(\)"),
 ])
 def test_bad_input_is_named(call, words):
     with pytest.raises(ValueError, match=words):

@@ -87,16 +87,43 @@ def test_small_steps_are_langevin_dynamics():
     assert times == pytest.approx([mean_first_passage(double_well, -1.0, 1.0, temperature)] * 2, rel=0.02)
 
 
+def test_a_gradient_that_varies_within_a_step_is_resolved():
+    """Against 40,000 walkers: panels as long as a step's noise would give 4.94."""
+    rng, w, replicas = np.random.default_rng(9), np.full(40_000, -1.0), 40_000
+    times, alive = np.zeros(replicas), np.ones(replicas, bool)
+    while alive.any():
+        w[alive] -= 0.1 * (20 * np.cos(60 * w[alive]) + 2 * rng.standard_normal(alive.sum()))
+        times[alive] += 1
+        alive &= w < 1
+    estimate = mean_estimate(times)
+    exact = sgd_first_passage(lambda x: 20 * np.cos(60 * x), -1.0, 1.0, learning_rate=0.1, noise_variance=4.0, low=-3.0,
+                              tolerance=1e-3)
+    assert estimate.low <= exact <= estimate.high
+
+
+def test_long_passages_are_right_or_refused():
+    """Where the linear system is singular to rounding, nothing is returned."""
+    settings = {"learning_rate": 0.02, "low": -2.0}
+    exact = sgd_first_passage(lambda w: w**3 - w, -1.0, 1.0, noise_variance=100 * 0.014, **settings)
+    assert 0.02 * exact == pytest.approx(mean_first_passage(double_well, -1.0, 1.0, 0.014), rel=0.03)
+    with pytest.raises(ValueError, match="more than 1e[+]12 steps"):
+        sgd_first_passage(lambda w: w**3 - w, -1.0, 1.0, noise_variance=100 * 0.007, **settings)
+    assert mean_first_passage(double_well, -1.0, 1.0, 2e-4) == math.inf
+
+
 @pytest.mark.parametrize("call, words", [
     (lambda: mean_first_passage(double_well, -1.0, 1.0, 0.0), "temperature=0.0"),
     (lambda: mean_first_passage(double_well, 1.0, 1.0, 1.0), "start=1.0"),
     (lambda: mean_first_passage(double_well, -1.0, 1.0, 1.0, low=0.0), "low=0.0"),
+    (lambda: mean_first_passage(double_well, -1.0, 1.0, 1.0, low=math.nan), "low=nan"),
+    (lambda: mean_first_passage(lambda w: 1.0, -1.0, 1.0, 1.0, low=-2.0), "potential gives the shape"),
     (lambda: mean_first_passage(lambda w: -w, 0.0, -1.0, 1.0), "does not grow"),
     (lambda: mean_first_passage(lambda w: np.floor(3 * w + w**2), -1.0, 1.0, 0.1), "too rough"),
     (lambda: mean_first_passage(lambda w: w * np.nan, -1.0, 1.0, 1.0, low=-2.0), "potential holds nan"),
     (lambda: sgd_first_passage(lambda w: w, 0.0, 1.0, learning_rate=0.0, noise_variance=1.0, low=-1.0), "learning_rate=0.0"),
     (lambda: sgd_first_passage(lambda w: w, 0.0, 1.0, learning_rate=0.1, noise_variance=1.0, low=0.0), "must increase"),
-    (lambda: sgd_first_passage(lambda w: w, 0.0, 1.0, learning_rate=1e-4, noise_variance=1.0, low=-1.0), "too short"),
+    (lambda: sgd_first_passage(lambda w: w, 0.0, 1.0, learning_rate=1e-4, noise_variance=1.0, low=-1.0), "more than 4000 points"),
+    (lambda: sgd_first_passage(lambda w: w * np.nan, 0.0, 1.0, learning_rate=0.1, noise_variance=1.0, low=-1.0), "gradient holds"),
 ])
 def test_bad_input_is_named(call, words):
     with pytest.raises(ValueError, match=words):

@@ -96,15 +96,15 @@ def test_distances_of_the_measuring_code_are_those_of_a_loop():
             "ghost_batch_size": 8, "learning_rate": 0.1, "momentum": 0.9, "weight_decay": 0.1, "steps": 3, "points": 3}
     found = measure_cells([cell | {"seed": 4}, cell | {"seed": 5, "weight_decay": 0.0}])
     data, stack = load("digits", 96, 50), StackedBatchNormMLP((64, 8, 10), [4], 8)
-    start = [p.detach().clone() for p in stack.parameters()]
+    start = {name: p.detach().clone() for name, p in stack.named_parameters()}
     optimizer = torch.optim.SGD(stack.parameters(), lr=0.1, momentum=0.9, weight_decay=0.1)
     distances = []
     for _, rows in zip(range(3), batch_indices(96, [4], 16), strict=False):
         optimizer.zero_grad()
         stack.losses(torch.from_numpy(data.train_x)[rows], torch.from_numpy(data.train_y)[rows]).sum().backward()
         optimizer.step()
-        moved = [(p - q).norm().item() for p, q in zip(stack.parameters(), start, strict=True)]
-        distances.append((np.hypot.reduce(moved), moved[0], next(iter(stack.parameters())).norm().item()))
+        moved = {name: (p - start[name]).norm().item() for name, p in stack.named_parameters()}
+        distances.append((np.hypot.reduce([*moved.values()]), moved["weights.0"], stack.weights[0].norm().item()))
     metrics = found[0].metrics
     assert metrics["curve_t"] == [1, 2, 3]
     np.testing.assert_allclose(np.transpose([metrics[f"curve_{name}"] for name in ("distance", "first", "norm")]),

@@ -55,6 +55,8 @@ def grid_edges(shape: tuple[int, ...]) -> NDArray[np.integer]:
     >>> grid_edges((3,)).tolist()
     [[0, 1], [1, 2]]
     """
+    if not isinstance(shape, tuple) or not shape:
+        raise ValueError(f"shape={shape!r} must be a tuple of at least one positive integer")
     for size in shape:
         whole("shape", size)
     sites = np.arange(math.prod(shape)).reshape(shape)

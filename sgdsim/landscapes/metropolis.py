@@ -8,12 +8,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
-from sgdsim.landscapes.energy_graphs import as_graph
-from sgdsim.problems._arrays import finite
+from sgdsim.landscapes.energy_graphs import as_graph, cups
+from sgdsim.problems._arrays import finite, whole
 
 __all__ = ["annealed_law", "metropolis_matrix", "spectral_gap"]
 
 Array: TypeAlias = NDArray[np.floating]
+LEAST_GAP = 1e-26  # whose root is some hundred times the rounding of the singular values
 BLOCK = 1 << 18  # entries of the stack of transition matrices that is multiplied at once
 
 
@@ -75,12 +76,13 @@ def spectral_gap(energies: ArrayLike, edges: ArrayLike, temperature: float, prop
     Raises
     ------
     ValueError
-        As `metropolis_matrix`, or when there is one state only.
+        As `metropolis_matrix`, when there is one state only, when the graph is not connected, or when the gap is
+        below 1e-26.
 
     Notes
     -----
     The gap is the square of a singular value of the edges' differences, weighted by the flow along each edge, so that
-    gaps down to 1e-26 keep three digits, where the eigenvalues themselves would be lost in the rounding of 1.
+    gaps down to 1e-26 keep two digits, where the eigenvalues themselves would be lost in the rounding of 1.
 
     Examples
     --------
@@ -90,11 +92,15 @@ def spectral_gap(energies: ArrayLike, edges: ArrayLike, temperature: float, prop
     e, pairs, q = _graph(energies, edges, proposal)
     if e.size < 2:
         raise ValueError("energies has 1 entry; a gap needs at least 2 states")
+    cups(e, pairs)  # says so when the graph is not connected
     up, number = _uphill(e, pairs), np.arange(len(pairs))
     flow = np.sqrt(q) * np.exp(-up / (2 * _positive(temperature)))  # square root of the rate from x to y, from y to x
     differences = np.zeros((len(pairs), e.size))
     differences[number, pairs[:, 0]], differences[number, pairs[:, 1]] = flow[0], -flow[1]
-    return float(np.linalg.svd(differences, compute_uv=False)[e.size - 2] ** 2)
+    gap = float(np.linalg.svd(differences, compute_uv=False)[e.size - 2] ** 2)
+    if gap < LEAST_GAP:
+        raise ValueError(f"temperature={temperature} gives a gap of about {gap:.1g}; the least resolved is {LEAST_GAP:g}")
+    return gap
 
 
 def annealed_law(energies: ArrayLike, edges: ArrayLike, temperatures: ArrayLike, start: int, at: ArrayLike,
@@ -130,7 +136,7 @@ def annealed_law(energies: ArrayLike, edges: ArrayLike, temperatures: ArrayLike,
     e, pairs, q = _graph(energies, edges, proposal)
     t = finite("temperatures", temperatures, "(K,)", (1,))
     steps = np.atleast_1d(np.asarray(at))
-    if not 0 <= start < e.size:
+    if whole("start", start, 0) >= e.size:
         raise ValueError(f"start={start} must be a state, 0 to {e.size - 1}")
     if not np.issubdtype(steps.dtype, np.integer) or (np.diff(np.r_[0, steps, t.size]) < 0).any():
         raise ValueError(f"at={at!r} must hold increasing integers from 0 to {t.size}")

@@ -19,6 +19,8 @@ Function: TypeAlias = Callable[[Array], Array]
 NODES = 8  # of a panel
 MOST_PANELS = 1 << 15
 MOST_POINTS = 4000  # of the grid on which the chain's equation is solved
+MOST_STEPS = 1e12  # that a solution in double precision resolves to four digits
+LARGEST = 709.0  # logarithm of a number that can be held
 CONFINED = 60.0  # the line ends where the potential lies so many temperatures above its least value
 
 
@@ -74,6 +76,7 @@ def mean_first_passage(potential: Function, start: float, end: float, temperatur
     Returns
     -------
     float
+        Infinite where it exceeds the largest number.
 
     Raises
     ------
@@ -96,10 +99,15 @@ def mean_first_passage(potential: Function, start: float, end: float, temperatur
         raise ValueError(f"temperature={temperature} must be positive and finite")
     if not (math.isfinite(start) and math.isfinite(end) and start != end):
         raise ValueError(f"start={start} and end={end} must be two different finite numbers")
+    if low is not None and not math.isfinite(low):
+        raise ValueError(f"low={low} must be finite, or None where there is no wall")
     side = 1.0 if end > start else -1.0
 
     def scaled(distance: Array) -> Array:
-        return np.asarray(potential(start + side * distance), float) / temperature
+        u = np.asarray(potential(start + side * distance), float)
+        if u.shape != distance.shape:
+            raise ValueError(f"potential gives the shape {u.shape} for points of shape {distance.shape}; allowed is the same")
+        return u / temperature
 
     wall = _confinement(scaled, abs(end - start)) if low is None else side * (low - start)
     if wall > 0:
@@ -108,7 +116,7 @@ def mean_first_passage(potential: Function, start: float, end: float, temperatur
     while panels <= MOST_PANELS:
         found = _log_double_integral(scaled, wall, abs(end - start), panels) - math.log(temperature)
         if abs(found - before) <= tolerance:
-            return found if log else float(np.exp(found))
+            return found if log else math.exp(found) if found < LARGEST else math.inf
         panels, before = 2 * panels, found
     raise ValueError(f"potential is too rough for tolerance={tolerance} on {MOST_PANELS} panels")
 
@@ -160,8 +168,8 @@ def _gauss() -> tuple[Array, Array, Array]:
 
 
 def sgd_first_passage(gradient: Function, start: float, end: float, *, learning_rate: float, noise_variance: float,
-                      low: float) -> float:
-    """Mean number of steps of w <- w - eta (f'(w) + noise), noise Gaussian, until w is at or beyond the end; exact.
+                      low: float, tolerance: float = 1e-6) -> float:
+    """Mean number of steps of w <- w - eta (f'(w) + noise), noise Gaussian, until w is at or beyond the end.
 
     Parameters
     ----------
@@ -175,6 +183,8 @@ def sgd_first_passage(gradient: Function, start: float, end: float, *, learning_
         Of the gradient of a batch: sigma^2 / B.
     low : float
         Where the line may be cut on the left: a step that would end below it ends there.
+    tolerance : float
+        Relative change of the result under refinement that is accepted.
 
     Returns
     -------
@@ -184,12 +194,13 @@ def sgd_first_passage(gradient: Function, start: float, end: float, *, learning_
     Raises
     ------
     ValueError
-        When the numbers are not positive or not in order, or a step is too short to be resolved on the line.
+        When the numbers are not positive or not in order, the gradient is not finite, the passage takes more than 1e12
+        steps, or the line would need too many points.
 
     Notes
     -----
-    Derived: the mean times solve tau = 1 + K tau with K the chain's transition density below the end, here by Gauss's
-    rule on panels as long as one deviation of a step's noise.
+    Derived: the mean times solve tau = 1 + K tau with K the chain's transition density below the end, exact up to
+    quadrature: by Gauss's rule on panels of at most one deviation of a step's noise, halved until the result settles.
 
     Examples
     --------
@@ -203,25 +214,34 @@ def sgd_first_passage(gradient: Function, start: float, end: float, *, learning_
     if not low < start < end:
         raise ValueError(f"low={low}, start={start} and end={end} must increase")
     deviation = learning_rate * math.sqrt(noise_variance)
+    panels, before = math.ceil((end - low) / deviation), math.nan
+    while panels * NODES <= MOST_POINTS:
+        found = _steps_to_end(gradient, start, end, learning_rate, deviation, low, panels)
+        if not 0 < found < MOST_STEPS:
+            raise ValueError(f"noise_variance={noise_variance} gives a passage of more than {MOST_STEPS:g} steps")
+        if abs(found - before) <= max(tolerance, 16 * np.finfo(float).eps * found) * found:
+            return found
+        panels, before = 2 * panels, found
+    raise ValueError(f"noise_variance={noise_variance} gives steps of {deviation:.3g}, or gradient varies so fast, that "
+                     f"low={low} to end={end} needs more than {MOST_POINTS} points for tolerance={tolerance}")
+
+
+def _steps_to_end(gradient: Function, start: float, end: float, learning_rate: float, deviation: float, low: float,
+                  panels: int) -> float:
+    """Mean steps by the solution of tau = 1 + K tau on a grid of panels."""
+    from scipy.special import ndtr
+
     nodes, weights, _ = _gauss()
-    panels = math.ceil((end - low) / deviation)
-    if panels * NODES > MOST_POINTS:
-        raise ValueError(f"noise_variance={noise_variance} gives steps of {deviation:.3g}, too short to be resolved "
-                         f"between low={low} and end={end}; allowed is at least {(end - low) * NODES / MOST_POINTS:.3g}")
     width = (end - low) / panels
     points = (low + width * (np.arange(panels)[:, None] + nodes)).ravel()
     # unknown are the times from the wall and from each point; the last row is the start
-    chances = _transitions(gradient, np.r_[low, points, start], points, learning_rate, deviation, low)
-    chances[:, 1:] *= np.tile(weights * width, panels)
+    origins = np.r_[low, points, start]
+    mean = (origins - learning_rate * np.asarray(gradient(origins), float))[:, None]
+    if not np.isfinite(mean).all():
+        raise ValueError(f"gradient holds a number that is not finite at {origins[~np.isfinite(mean[:, 0])][0]}")
+    density = np.exp(-(((points - mean) / deviation) ** 2) / 2) / (math.sqrt(2 * math.pi) * deviation)
+    chances = np.hstack([ndtr((low - mean) / deviation), density * np.tile(weights * width, panels)])
+    # what does not pass stays: an error of 1e-13 in that would end all passages after 1e13 steps
+    chances *= ndtr((end - mean) / deviation) / np.maximum(chances.sum(axis=1, keepdims=True), np.finfo(float).tiny)
     times = np.linalg.solve(np.eye(1 + points.size) - chances[:-1], np.ones(1 + points.size))
     return float(1 + chances[-1] @ times)
-
-
-def _transitions(gradient: Function, origins: Array, points: Array, learning_rate: float, deviation: float,
-                 low: float) -> Array:
-    """Probability of ending at the wall, then the density at each point, from each origin: (m, 1 + n)."""
-    from scipy.special import ndtr
-
-    mean = (origins - learning_rate * np.asarray(gradient(origins), float))[:, None]
-    z = (points - mean) / deviation
-    return np.hstack([ndtr((low - mean) / deviation), np.exp(-(z**2) / 2) / (math.sqrt(2 * math.pi) * deviation)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -12,12 +13,13 @@ from sgdsim.nets.batch_norm_stacks import StackedBatchNormCNN, StackedBatchNormM
 from sgdsim.nets.batches import batch_indices, minibatches
 from sgdsim.nets.data import DataSet, load
 from sgdsim.nets.measured import Measured, column
-from sgdsim.nets.models import Stack
 from sgdsim.nets.threads import one_thread
 from sgdsim.nets.training import evaluate, train
 from sgdsim.nets.watched_batches import watched
 
 __all__ = ["measure_cells"]
+
+Network = StackedBatchNormMLP | StackedBatchNormCNN
 
 
 @one_thread()
@@ -39,7 +41,7 @@ def measure_cells(configs: list[dict[str, Any]], device: str = "cpu") -> list[Me
                             for a in (data.train_x, data.train_y, data.test_x, data.test_y))
     stack = _network(first, seeds, data).to(device)
     marks = np.unique(np.geomspace(1, first["steps"], first["points"]).round().astype(int))
-    start = [p.detach().clone() for p in stack.parameters()]
+    start = copy.deepcopy(stack)
     seen: list[Tensor] = []
     batches = minibatches(x, y, batch_indices(len(y), seeds, first["batch_size"], device=device))
     run = train(stack, watched(batches, marks, lambda step: seen.append(_travelled(stack, start))), steps=first["steps"],
@@ -56,7 +58,7 @@ def measure_cells(configs: list[dict[str, Any]], device: str = "cpu") -> list[Me
         for i in range(len(configs))]
 
 
-def _network(config: dict[str, Any], seeds: list[int], data: DataSet) -> Stack:
+def _network(config: dict[str, Any], seeds: list[int], data: DataSet) -> Network:
     if config["net"] == "mlp":
         return StackedBatchNormMLP((data.train_x[0].size, *config["hidden"], 10), seeds, config["ghost_batch_size"])
     if config["net"] == "cnn":
@@ -65,11 +67,13 @@ def _network(config: dict[str, Any], seeds: list[int], data: DataSet) -> Stack:
 
 
 @torch.no_grad()
-def _travelled(stack: Stack, start: list[Tensor]) -> Tensor:
-    """Distances of all parameters and of the first, and the norm of the first, of each model: (P, 3)."""
-    moved = [(p - q).flatten(1).double().square().sum(dim=1) for p, q in zip(stack.parameters(), start, strict=True)]
-    first = next(iter(stack.parameters())).flatten(1).double().square().sum(dim=1)
-    return torch.stack([torch.stack(moved).sum(dim=0), moved[0], first], dim=1).sqrt()
+def _travelled(stack: Network, start: Network) -> Tensor:
+    """Distances of all parameters and of the first layer's weight, and the norm of that, of each model: (P, 3)."""
+    moved = [(p - q).flatten(1).double().square().sum(dim=1)
+             for p, q in zip(stack.parameters(), start.parameters(), strict=True)]
+    first, before = (net.weights[0].flatten(1).double() for net in (stack, start))
+    squares = [torch.stack(moved).sum(dim=0), (first - before).square().sum(dim=1), first.square().sum(dim=1)]
+    return torch.stack(squares, dim=1).sqrt()
 
 
 def _rounded(value: Any) -> float:

@@ -51,8 +51,8 @@ box_sharpness_is_a_weighted_trace = Claim(
     statement=r"""With a diagonal Hessian of entries $h_i\ge0$ the metric at a point $x$ with gradient $g$ is
 $$\phi=\frac{100}{1+f}\sum_i\Big(|g_i|b_i+\tfrac12h_ib_i^2\Big),\qquad b_i=\epsilon(|x_i|+1),$$
 at a minimiser a weighted trace of order $\epsilon^2$, before it a sum of gradients of order $\epsilon$. For any Hessian $H\succeq0$ at
-a minimiser the largest rise lies between $\frac12\sum_iH_{ii}b_i^2$, its mean over the corners of the box, and $\frac12\lambda_1\|b\|^2$;
-here both are reached.""",
+a minimiser the largest rise lies between $\frac12\sum_iH_{ii}b_i^2$, the mean rise over the corners of the box, and
+$\frac12\lambda_1\|b\|^2$.""",
     source="Keskar et al. (2017), Metric 2.1, and the remark that for small radii it relates to the largest eigenvalue, which this corrects. Derived here",
     reconstructed=True,
     claimed=_TRACE,
@@ -145,18 +145,17 @@ def searched(claimed: dict[str, Any]) -> Evidence:
 
 # --- a random subspace -------------------------------------------------------------------------------------
 
-_SUBSPACE = {"moment": lambda trace, k, l: trace if k == l else 0, "columns": 200.0, "few": 1.0}
+_SUBSPACE = {"moment": lambda trace, k, l: trace if k == l else 0, "columns": 200.0, "few": 1.0, "eight": 1.95}
 
 sharpness_in_a_random_subspace = Claim(
     "sharpness-in-a-random-subspace",
     title="In a random subspace the metric is the trace, times the number of columns",
     statement=r"""For an $n\times p$ matrix $A$ of independent standard normals $\E[A^\top HA]=\tr(H)\,I_p$. At a minimiser at $x=0$ hence
-$\E\phi_A\ge50\,\epsilon^2p\,\tr(H)/(1+f)$, with equality for $p=1$. With columns of length one everything is $n$ times smaller in the
+$\E\phi_A\ge50\,\epsilon^2p\,\tr(H)/(1+f)$, with equality for $p=1$ (for $p=8$ and
+eigenvalues $1/i$ it is 1.95 times as much). With columns of length one everything is $n$ times smaller in the
 mean: the paper does not say how the columns are scaled, and its numbers depend on it.""",
     source="Keskar et al. (2017) relate it to Ritz values; derived here",
     reconstructed=True,
-    caveat="Beyond one column the corner that the maximum picks adds to the mean: 1.6 times the bound for 8 columns of a Hessian of rank one, 1.1 "
-    "times for a spectrum that decays as 1/i.",
     claimed=_SUBSPACE,
     mutants={
         "the mean eigenvalue": _SUBSPACE | {"moment": lambda trace, k, l: trace / 2 if k == l else 0},
@@ -200,21 +199,21 @@ def subspaces(claimed: dict[str, float]) -> Evidence:
     normal, unit = _subspaces(8, False, 400), _subspaces(8, True, 400)
     return Evidence.contrast(
         Evidence.equal(_subspaces(1, False, 6000), claimed["few"], 0.05, note="one column, over the trace", seed=1),
-        Evidence.at_least(mean_estimate(normal), claimed["few"], note="8 columns, over 8 traces", seed=8),
+        Evidence.equal(mean_estimate(normal), claimed["eight"], 0.1, note="8 columns, over 8 traces", seed=8),
         Evidence.equal(ratio_estimate(normal, unit), claimed["columns"], 0.05, note="normal over unit columns", seed=8))
 
 
 # --- the search --------------------------------------------------------------------------------------------
 
-_SEARCH = {"one": 0.86, "five": 0.97, "many": 0.85, "patient": 0.99, "zero": 0.0, "unscaled": 0.45}
+_SEARCH = {"one": 0.855, "five": 0.97, "many": 0.85, "patient": 0.99, "zero": 0.0, "unscaled": 0.2}
 
 ten_iterations_miss_the_maximum = Claim(
     "ten-iterations-miss-the-maximum",
     title="Ten iterations of L-BFGS-B: most of the maximum from a random start, nothing from the centre",
-    statement=r"""Quadratics in 12 dimensions whose exact maximum is known: ten iterations of L-BFGS-B from a random point of the box reach 0.86 of
+    statement=r"""Quadratics in 12 dimensions whose exact maximum is known: ten iterations of L-BFGS-B from a random point of the box reach 0.855 of
 it on average, anything from a third to all of it; the best of five starts reaches 0.97. With $10^4$ coordinates and a diagonal Hessian, where every corner
 is best, ten iterations reach 0.85 and a hundred 0.99. A start in the centre returns 0, because the gradient vanishes there. And with the default
-tolerances in units in which the box has side 2 the search ends where it began, at less than 0.45.""",
+tolerances in units in which the box has side 2 the search ends where it began, at less than 0.2.""",
     source="Keskar et al. (2017): ten iterations; start, scaling and tolerances are not given. Measured here",
     reconstructed=True,
     claimed=_SEARCH,
@@ -223,7 +222,7 @@ tolerances in units in which the box has side 2 the search ends where it began, 
         "one start is enough": _SEARCH | {"five": 0.86},
         "exact in many dimensions": _SEARCH | {"many": 1.0},
         "a start in the centre will do": _SEARCH | {"zero": 0.86},
-        "no scaling needed": _SEARCH | {"unscaled": 0.1},
+        "no scaling needed": _SEARCH | {"unscaled": 0.05},
     },
 )
 
@@ -243,7 +242,7 @@ def _searches() -> Array:
 def _diagonal(iterations: int) -> Array:
     rng = np.random.default_rng(10_000)
     h, x = rng.uniform(0.1, 3, 10_000), rng.standard_normal(10_000)
-    found = box_sharpness(lambda w: ((h * (w - x)) @ (w - x) / 2, h * (w - x)), x, 1e-3, starts=6, iterations=iterations)
+    found = box_sharpness(lambda w: ((h * (w - x)) @ (w - x) / 2, h * (w - x)), x, 1e-3, starts=12, iterations=iterations)
     return found.values / diagonal_sharpness(1e-3, h, x, 0 * h, 0.0)
 
 

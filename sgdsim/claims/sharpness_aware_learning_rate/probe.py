@@ -127,7 +127,7 @@ _MINIMUM = {"odd": rise_at_a_minimum, "even": rise_after_even_descent, "bound": 
 probe_at_a_minimum = Claim(
     "probe-at-a-minimum",
     title="At a minimum it is curvature, and does not vanish",
-    statement=r"""Start at $\delta\gamma$, $0<\delta<1$, from a minimum of $\frac\lambda2w^2$. The descent steps to and fro over the minimum, so with odd $n_1$
+    statement=r"""Start at $\delta\gamma$, $0<\delta<1$, from a minimum of $\frac\lambda2w^2$. The descent steps back and forth over the minimum, so with odd $n_1$
 $$\hat S=\frac{\lambda\gamma^2}2\big[(n_2+\delta)^2-(1-\delta)^2\big],$$
 and with even $n_1$ the last bracket is $\delta^2$: $12\lambda\gamma^2$ and $12.5\lambda\gamma^2$ for $\delta\to0$, $n_2=5$. In $d$ dimensions the ascent turns towards the
 top eigenvector, and $\hat S\le\frac{n_2^2}2\lambda_1\gamma^2$ as $\delta\to0$. For eigenvalues 0.1 to 20 in ten dimensions that bound is 249 in units of $\gamma^2$; from

@@ -16,10 +16,11 @@ from sgdsim.statistics import quantile_estimate
 __all__ = ["rastrigin_ranking", "smooth_functions_need_no_annealing"]
 
 Array = np.ndarray
-DIMENSION, RUNS = 5, 10
+DIMENSION, RUNS = 5, 12
 #: Name in figures to the method and its settings.
 CONTESTANTS: dict[str, tuple[str, dict[str, Any]]] = {
-    "annealing": ("annealing", {}), "at zero temperature": ("annealing", {"schedule": 0.0}), "dual annealing": ("dual annealing", {}),
+    "annealing": ("annealing", {}), "at zero temperature": ("annealing", {"schedule": 0.0}),
+    "dual annealing": ("dual annealing", {}),
     "without local search": ("dual annealing", {"no_local_search": True}), "restarts": ("restarts", {})}
 
 
@@ -55,7 +56,7 @@ search. Simulated annealing with normal steps, and restarted local searches, sta
 )
 
 
-@rastrigin_ranking.check("simulation", title="10 runs each, medians")
+@rastrigin_ranking.check("simulation", title="12 runs each, medians")
 def rastrigin_medians(claimed: dict[str, float]) -> Evidence:
     median = lambda name: quantile_estimate(best_values("rastrigin", name, 10_000))
     return Evidence.contrast(
@@ -70,13 +71,14 @@ _SMOOTH = {"local": 1e-6, "valley": 0.5, "cost": 10.0}
 smooth_functions_need_no_annealing = Claim(
     "smooth-functions-need-no-annealing",
     title="Where one valley leads down, annealing only costs",
-    statement=r"""Five dimensions, 5000 evaluations, uniform starts, medians. On the sphere and on Ackley's function proposals at
-temperature zero, with a step steered to a third accepted, end at least ten times lower than the same proposals
-annealed. In Rosenbrock's valley annealing ends above 0.5. On all three dual annealing, which has a local search, ends
+    statement=r"""Five dimensions, 5000 evaluations, uniform starts, medians. On the sphere proposals at temperature zero, with
+a step steered to a third accepted, end at least ten times lower than the same proposals annealed. In Rosenbrock's
+valley annealing ends above 0.5. On both, and on Ackley's function, dual annealing, which has a local search, ends
 below $10^{-6}$.""",
-    source="Practice, from memory: generalised annealing with a local search beats plain annealing on smooth problems of low "
-    "dimension. Measured here; the factor of ten and the 0.5 were settled after a look at four runs",
-    caveat="Ackley's function has many minima, and long steps at zero temperature still walk down its funnel.",
+    source="Practice, from memory: generalised annealing with a local search beats plain annealing on smooth problems of "
+    "low dimension. Measured here; the factor of ten and the 0.5 were settled after a look at four runs",
+    caveat="Ackley's function has many minima: there temperature zero ended lower in the median too, but 3 of 12 such runs "
+    "were stuck above 1, and 1 of 12 when annealed.",
     reconstructed=True,
     claimed=_SMOOTH,
     mutants={
@@ -87,12 +89,12 @@ below $10^{-6}$.""",
 )
 
 
-@smooth_functions_need_no_annealing.check("simulation", title="10 runs each on three functions")
+@smooth_functions_need_no_annealing.check("simulation", title="12 runs each on three functions")
 def costs_of_annealing(claimed: dict[str, float]) -> Evidence:
     best = lambda function, who: best_values(function, who, 5000)
-    dual = [Evidence.at_most(quantile_estimate(best(name, "dual annealing")), claimed["local"], note=f"{name}, dual annealing")
+    dual = [Evidence.at_most(quantile_estimate(best(name, "dual annealing")), claimed["local"], note=f"{name}, dual")
             for name in ("sphere", "ackley", "rosenbrock")]
-    cold = [Evidence.at_least(quantile_estimate(best(name, "annealing") / best(name, "at zero temperature")),
-                              claimed["cost"], note=f"{name}, annealed over cold") for name in ("sphere", "ackley")]
+    cold = quantile_estimate(best("sphere", "annealing") / best("sphere", "at zero temperature"))
     valley = quantile_estimate(best("rosenbrock", "annealing"))
-    return Evidence.contrast(*dual, *cold, Evidence.at_least(valley, claimed["valley"], note="rosenbrock, annealed"))
+    return Evidence.contrast(*dual, Evidence.at_least(cold, claimed["cost"], note="sphere, annealed over cold"),
+                             Evidence.at_least(valley, claimed["valley"], note="rosenbrock, annealed"))

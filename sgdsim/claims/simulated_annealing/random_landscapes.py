@@ -46,11 +46,11 @@ def langevin(name: str, each: int = 6, steps: int = STEPS, landscapes: int = LAN
 
 
 @lru_cache
-def minibatches(rate: float, cooled: bool, batch: int = 4, landscapes: int = LANDSCAPES) -> Array:
-    """The same for SGD that draws `batch` of the 40 waves, with as many waves in all, one walker a landscape."""
+def minibatches(rate: float, cooled: bool, batch: int = 4, each: int = 3, landscapes: int = LANDSCAPES) -> Array:
+    """The same for SGD that draws `batch` of the 40 waves, with as many waves in all."""
     field, steps = bowls(landscapes, SEED), STEPS * WAVES // batch
     rates = rate * (1 - np.arange(1, steps + 1) / steps) if cooled else np.full(steps, rate)
-    ends = field.walk(field.starts(1, 1), rates, np.zeros(steps), np.random.default_rng(4), batch)
+    ends = field.walk(field.starts(each, 1), rates, np.zeros(steps), np.random.default_rng(4), batch)
     return field.found(ends).mean(axis=1)
 
 
@@ -132,9 +132,8 @@ BUDGETS, PLANES, BOX = (100, 300, 1000, 3000), 80, [(-7.5, 7.5)] * 2
 ANNEALED: dict[str, Any] = {"schedule": "linear", "initial_temp": 1.0, "step_size": 1.0}
 #: Name in figures to the method and its settings.
 OPTIMIZERS: dict[str, tuple[str, dict[str, Any]]] = {
-    "annealing": ("annealing", ANNEALED), "its defaults": ("annealing", {}),
-              "dual annealing": ("dual annealing", {}), "basin hopping": ("basin hopping", {"stepsize": 2.0}),
-              "restarts": ("restarts", {})}
+    "annealing": ("annealing", ANNEALED), "its defaults": ("annealing", {}), "dual annealing": ("dual annealing", {}),
+    "basin hopping": ("basin hopping", {"stepsize": 2.0}), "restarts": ("restarts", {})}
 
 
 @lru_cache
