@@ -329,3 +329,9 @@ def test_walks_read_off():
 def test_a_law_that_is_lost_to_rounding_is_refused(potential, start, time):
     with np.errstate(all="ignore"), pytest.raises(FloatingPointError, match=f"time {time:g}"):
         hop_law(potential, 1.0, start, [time])
+
+
+def test_an_error_that_neither_signs_nor_sums_show_is_refused():
+    potential = 2 * fractional_brownian(101, 1.9, 113) - 0.2 * np.arange(101)
+    with pytest.raises(FloatingPointError, match="time 7.36"):
+        hop_law(potential, 1.0, 39, [7.364344211934115])
