@@ -88,7 +88,8 @@ def test_budget_bounds_and_best(maxfev, schedule, seed):
     assert ((points >= [-2, 0.5]) & (points <= [3, 4])).all()
     trials = maxfev - 1 - found.nit
     assert found.fun == min(value for k, (_, value) in enumerate(asked) if not 1 <= k <= trials) == bowl(found.x)
-    assert found.history["nit"][-1] == found.nit and ((found.history["acceptance"] >= 0) & (found.history["acceptance"] <= 1)).all()
+    acceptance = found.history["acceptance"]
+    assert found.history["nit"][-1] == found.nit and ((acceptance >= 0) & (acceptance <= 1)).all()
 
 
 @pytest.mark.parametrize("schedule", ["geometric", "linear", Logarithmic(3.0)])
@@ -98,7 +99,7 @@ def test_seed_decides_everything_and_a_stopped_run_goes_on(schedule):
     assert same(whole, simulated_annealing(RASTRIGIN.value, [3.0, -2.0], **call))
     assert same(whole, simulated_annealing(RASTRIGIN.value, [3.0, -2.0], **{**call, "seed": np.random.SeedSequence(7)}))
     assert not same(whole, simulated_annealing(RASTRIGIN.value, [3.0, -2.0], **{**call, "seed": 8}))
-    half = simulated_annealing(RASTRIGIN.value, [3.0, -2.0], callback=lambda now: now.nfev > 700, **call)
+    half = simulated_annealing(RASTRIGIN.value, [3.0, -2.0], callback=lambda now: np.bool_(now.nfev > 700), **call)
     assert half.status == 99 and not half.success and 700 < half.nfev < 730
     for _ in range(2):  # the earlier result is not used up
         assert same(whole, simulated_annealing(RASTRIGIN.value, [3.0, -2.0], resume=half, **call))
@@ -132,7 +133,7 @@ def test_as_a_method_of_scipy():
     options = {"seed": 3, "maxfev": 800}
     through = minimize(bowl, [0.0, 1.0], method=simulated_annealing, bounds=Bounds([-2, 0.5], [3, 4]), options=options)
     assert same(through, simulated_annealing(bowl, [0.0, 1.0], bounds=BOX, **options))
-    shifted = minimize(lambda x, a: bowl(x - a), [0.0], args=(2.0,), method=simulated_annealing, options=options)
+    shifted = minimize(lambda x, a: bowl(x - a), [0.0], args=2.0, method=simulated_annealing, options=options)
     assert abs(shifted.x[0] - 3) < 0.1
 
 
@@ -146,7 +147,9 @@ def test_nan_and_infinite_energies_are_refused_and_counted():
     ({"maxfev": 2}, "maxfev=2"), ({"maxfev": 10.5}, "maxfev=10.5"), ({"seed": -1}, "seed=-1"),
     ({"schedule": "exponential"}, "exponential"), ({"schedule": -1.0}, "schedule=-1.0"),
     ({"schedule": lambda k: -k}, "schedule gave"), ({"schedule": lambda k: 1.0}, "schedule gave"),
-    ({"schedule": 1.0, "final_temp": 0.1}, "final_temp=0.1"), ({"schedule": "fast", "final_temp": 0.1}, "0.1"),
+    ({"schedule": 1.0, "final_temp": 0.1}, "final_temp=0.1"), ({"schedule": 0.0, "initial_temp": 1.0}, "initial_temp=1.0"),
+    ({"schedule": None}, "schedule=None"), ({"tol": 1e-3}, "tol=0.001"), ({"step_size": [1.0] * 3}, r"shape \(3,\)"),
+    ({"bounds": Bounds([0] * 3, [2] * 3)}, "bounds has shapes"), ({"schedule": 1.0, "acceptance": 9.0}, "acceptance=9.0"), ({"schedule": "fast", "final_temp": 0.1}, "0.1"),
     ({"acceptance": 1.0}, "acceptance=1.0"), ({"initial_temp": -1.0}, "-1.0"), ({"step_size": 0.0}, "step_size=0.0"),
     ({"bounds": [(0, 1)]}, "1 pairs"), ({"bounds": [(5, 6), (0, 1)]}, "x0="), ({"constraints": [1]}, "constraints"),
     ({"x0": [math.nan, 0.0]}, "x0="), ({"fun": lambda x: math.inf}, r"fun\(x0\)=inf"),
@@ -164,6 +167,30 @@ def test_default_steps_are_steered_and_given_ones_are_not():
     assert 0.2 < free.history["acceptance"][-50:].mean() < 0.5
 
 
+@pytest.mark.parametrize("size", [1.0, 1e3, 1e18])
+def test_steps_much_wider_than_the_box_end_inside(size):
+    steps, rng = GaussianSteps(np.array([0.2, 5.0]), [(0.0, 1e-3 + 0.2), (0.0, None)], size), np.random.default_rng(0)
+    points = np.array([steps(np.array([0.2, 5.0]), rng) for _ in range(500)])
+    assert ((points >= 0) & (points <= [0.201, np.inf])).all() and 0.09 < points[:, 0].mean() < 0.11
+
+
+def test_what_a_neighbour_may_get_wrong():
+    """A change that does not add up is found at any scale of the energy, and so is a NaN at the end."""
+    for scale in (1e-9, 1.0, 1e9):
+        with pytest.raises(ValueError, match="add up"):
+            simulated_annealing(lambda x: scale * x, 0, seed=0, schedule=0.0, maxfev=50,
+                                neighbour=lambda x, rng: Move(-scale, lambda x: x + 1))
+    with pytest.raises(ValueError, match="nan"):
+        simulated_annealing(lambda x: 0.0 if x == 0 else math.nan, 0, seed=0, schedule=0.0, maxfev=50,
+                            neighbour=lambda x, rng: Move(-1.0, lambda x: x + 1))
+
+
+def test_resuming_another_run_is_refused():
+    run = simulated_annealing(bowl, [1.0, 2.0], seed=0, schedule=1.0, maxfev=50)
+    with pytest.raises(ValueError, match="resume holds"):
+        simulated_annealing(bowl, [1.0], seed=0, schedule=1.0, maxfev=90, resume=run)
+
+
 def test_reflected_steps_are_symmetric():
     """From x to a cell about y as often as back, 40,000 draws each way, within 4.5 standard errors."""
     steps, rng = GaussianSteps(np.array([0.5]), [(0.0, 1.0)], 0.6), np.random.default_rng(5)
@@ -174,8 +201,9 @@ def test_reflected_steps_are_symmetric():
 
 def test_schedules():
     k = np.arange(1, 101)
-    for schedule, first, last in ((Geometric(2.0, 0.02, 100), 2 * 0.01**0.01, 0.02), (Linear(2.0, 100), 1.98, 0.0),
-                                  (Fast(2.0), 2.0, 0.02), (cooling("logarithmic", 2.0, 100), 2.0, 2 * math.log(2) / math.log(101))):
+    for schedule, first, last in (
+            (Geometric(2.0, 0.02, 100), 2 * 0.01**0.01, 0.02), (Linear(2.0, 100), 1.98, 0.0), (Fast(2.0), 2.0, 0.02),
+            (cooling("logarithmic", 2.0, 100), 2.0, 2 * math.log(2) / math.log(101))):
         t = schedule(k)
         assert np.isclose(t[0], first) and np.isclose(t[-1], last) and (np.diff(t) < 0).all()
         assert schedule(1000) == schedule(k[-1]) or isinstance(schedule, (Fast, Logarithmic))
@@ -198,7 +226,7 @@ def test_moves_of_tours_report_the_true_change(moves, cities, seed):
         before = tour_length(d, state)
         move = moves(d)(state, rng)
         after = move.apply(state)
-        assert sorted(after) == list(range(cities)) and np.isclose(tour_length(d, after) - before, move.change, atol=1e-12)
+        assert np.isclose(tour_length(d, after) - before, move.change, atol=1e-12)
 
 
 @pytest.mark.parametrize("cities", [3, 4, 7])
@@ -222,10 +250,14 @@ def test_spins(seed, spins):
 
 
 @pytest.mark.parametrize("call, words", [
-    (lambda: SherringtonKirkpatrick([[0.0, 1.0], [2.0, 0.0]]), "symmetric"), (lambda: SherringtonKirkpatrick.random(1, 0), "spins=1"),
-    (lambda: SherringtonKirkpatrick.random(21, 0).ground_state(), "21 spins"), (lambda: shortest_tour(np.zeros((16, 16))), "16 cities"),
-    (lambda: two_opt([[0, 1], [1, 0]]), "3 cities"), (lambda: distances([[0, 0], [1, 1]]), "2 rows"), (lambda: random_cities(2, 0), "cities=2"),
-    (lambda: StandardFunction("sphere", 1), "dimension=1"), (lambda: StandardFunction("cube", 2), "allowed: sphere")])
+    (lambda: SherringtonKirkpatrick([[0.0, 1.0], [2.0, 0.0]]), "symmetric"),
+    (lambda: SherringtonKirkpatrick.random(1, 0), "spins=1"),
+    (lambda: SherringtonKirkpatrick.random(21, 0).ground_state(), "21 spins"),
+    (lambda: shortest_tour(np.zeros((16, 16))), "16 cities"), (lambda: two_opt([[0, 1], [1, 0]]), "3 cities"),
+    (lambda: two_opt(1e-9 * np.arange(9.0).reshape(3, 3)), "symmetric"), (lambda: random_cities(2, 0), "cities=2"),
+    (lambda: distances([[0, 0], [1, 1]]), "2 rows"), (lambda: tour_length(np.ones((3, 3)), [0, 1, 1]), "each of the 3"),
+    (lambda: StandardFunction("sphere", 1), "dimension=1"), (lambda: StandardFunction("cube", 2), "allowed: sphere"),
+    (lambda: StandardFunction("levy", 5).value(np.zeros(3)), r"shape \(3,\)")])
 def test_bad_problems(call, words):
     with pytest.raises(ValueError, match=words):
         call()
@@ -241,3 +273,20 @@ def test_standard_functions(name, dimension):
     h = 1e-6 * np.eye(dimension)
     slopes = (f.value(x[:, None] + h) - f.value(x[:, None] - h)) / 2e-6
     assert np.abs(slopes - f.gradient(x)).max() < 1e-6 * np.abs(slopes).max() and (f.value(x) > 0).all()
+
+
+def test_waves_in_a_bowl():
+    """The compiled slope against central differences of the compiled value, and that against NumPy."""
+    from sgdsim.claims.simulated_annealing.wavy_bowls import HEIGHT, STEEPNESS, bowls
+
+    field = bowls(3, 1)
+    x, h = field.starts(4, 2), 1e-5
+    phase = 2 * np.pi * (np.einsum("lri,lmi->lrm", x, field.turns) + field.offset[:, None])
+    assert np.allclose(field.value(x), STEEPNESS * (x * x).sum(axis=-1) + HEIGHT * np.cos(phase).sum(axis=-1))
+    slope = x - field.walk(x, [1.0], [0.0], np.random.default_rng(0), dtype=np.float64)
+    rise = [field.value(x + h * unit) - field.value(x - h * unit) for unit in np.eye(2)]
+    assert np.allclose(slope, np.stack(rise, axis=-1) / (2 * h), atol=1e-7)
+    batches = [field.walk(np.repeat(x, 4000, axis=1), [1.0], [0.0], np.random.default_rng(3), batch=4, dtype=np.float64)]
+    drawn = (np.repeat(x, 4000, axis=1) - batches[0]).reshape(3, 4, 4000, 2)
+    error = drawn.std(axis=2) / math.sqrt(4000)
+    assert (np.abs(drawn.mean(axis=2) - slope) < 4.5 * error).all(), "the batch's gradient is unbiased"

@@ -18,14 +18,16 @@ def matrix(m, n, seed):
     return rng.standard_normal((m, n)) * 10.0 ** rng.uniform(-3, 3, n)
 
 
-@given(st.integers(1, 7), st.integers(1, 7), st.integers(0, 10**6), st.floats(1e-4, 0.9), st.sampled_from(["spectral", "frobenius"]))
+@given(st.integers(1, 7), st.integers(1, 7), st.integers(0, 10**6), st.floats(1e-4, 0.9),
+       st.sampled_from(["spectral", "frobenius"]))
 @settings(max_examples=60, deadline=None)
 def test_least_rank_within_the_tolerance(m, n, seed, tolerance, norm):
     """The truncation at this rank is near enough, the one below is not (and by Eckart and Young nothing else of that rank is)."""
     w = matrix(m, n, seed)
     order = 2 if norm == "spectral" else "fro"
     u, s, vt = np.linalg.svd(w, full_matrices=False)
-    gaps = [np.linalg.norm(w - (u[:, :r] * s[:r]) @ vt[:r], order) / np.linalg.norm(w, order) for r in range(len(s) + 1)]
+    gaps = [np.linalg.norm(w - (u[:, :r] * s[:r]) @ vt[:r], order) / np.linalg.norm(w, order)
+            for r in range(len(s) + 1)]
     rank = effective_rank(w, tolerance, norm)
     assert gaps[rank] <= tolerance * (1 + 1e-9) and all(gap > tolerance * (1 - 1e-9) for gap in gaps[:rank])
 
@@ -68,8 +70,10 @@ def test_memory_against_a_loop(momentum, decay, tolerance):
 
 
 @pytest.mark.parametrize("settings, expected", [
-    ((0.1, 1e-3, 1e-3), 69075), ((0.5, 0.2, 0.01), 44), ((1.0, 1.0, 0.5), 1), ((1.0, 0.0, 0.5), math.inf), ((1.0, 2.0, 0.5), math.inf),
-    ((1.0, 3.0, 0.5), math.inf), ((1e-12, 1e-12, 0.5), math.inf), (([0.1] * 100, 1.0, 0.01), 44), (([0.1] * 40, 1.0, 0.01), math.inf),
+    ((0.1, 1e-3, 1e-3), 69075), ((0.5, 0.2, 0.01), 44), ((1.0, 1.0, 0.5), 1), ((1.0, 0.0, 0.5),
+                                                                               math.inf), ((1.0, 2.0, 0.5), math.inf),
+    ((1.0, 3.0, 0.5), math.inf), ((1e-12, 1e-12, 0.5), math.inf), (([0.1] * 100, 1.0, 0.01),
+                                                                   44), (([0.1] * 40, 1.0, 0.01), math.inf),
     (([1e-9, 0.5, 0.5], 1.0, 0.3), 2)])
 def test_memory_by_hand(settings, expected):
     assert memory_steps(*settings) == expected
@@ -86,7 +90,8 @@ def test_bound_is_a_multiple_of_the_memory():
 def test_unrolled_weights_are_the_weights(steps, seed):
     """Against a plain loop with a rate that changes in every step; and the theorem: window and remainder as claimed."""
     rng = np.random.default_rng(seed)
-    start, gradients, rates = rng.standard_normal((5, 4)), rng.standard_normal((steps, 5, 4)), rng.uniform(0.1, 1.0, steps)
+    start, gradients, rates = rng.standard_normal((5, 4)), rng.standard_normal((steps, 5, 4)), rng.uniform(0.1, 1.0,
+                                                                                                           steps)
     w = start
     for rate, gradient in zip(rates, gradients, strict=True):
         w = w - rate * (gradient + 0.3 * w)
@@ -111,15 +116,20 @@ def test_a_trained_matrix_obeys_the_bound():
 
 
 @pytest.mark.parametrize("call, words", [
-    (lambda: effective_rank(np.eye(2), 1.0), "tolerance=1.0"), (lambda: effective_rank([1.0, 2.0], 0.1), r"shape \(2,\)"),
-    (lambda: effective_rank([[np.inf]], 0.1), "inf"), (lambda: effective_rank(np.eye(2), 0.1, "nuclear"), "norm='nuclear'"),
+    (lambda: effective_rank(np.eye(2), 1.0), "tolerance=1.0"), (lambda: effective_rank([1.0, 2.0], 0.1),
+                                                                r"shape \(2,\)"),
+    (lambda: effective_rank([[np.inf]], 0.1), "inf"), (lambda: effective_rank(np.eye(2), 0.1, "nuclear"),
+                                                       "norm='nuclear'"),
     (lambda: stable_rank([[np.nan]]), "nan"), (lambda: stable_rank([1.0, 2.0]), r"shape \(2,\)"),
-    (lambda: rank_of_values([np.nan, 1.0], 0.1), "values holds nan"), (lambda: rank_of_values(3.0, 0.1), "values has shape"),
+    (lambda: rank_of_values([np.nan, 1.0], 0.1), "values holds nan"), (lambda: rank_of_values(3.0, 0.1),
+                                                                       "values has shape"),
     (lambda: rank_of_values([-1.0], 0.1), "values holds -1"),
     (lambda: memory_steps(0.0, 1.0, 0.1), "learning_rate"), (lambda: memory_steps(0.1, -1.0, 0.1), "weight_decay=-1.0"),
     (lambda: memory_steps(0.1, 1.0, 0.0), "tolerance=0"), (lambda: memory_steps(0.1, 1.0, 0.1, 0.0), "norm_ratio=0"),
-    (lambda: memory_steps(0.1, 1.0, 0.1, momentum=1.0), "momentum=1.0"), (lambda: memory_steps([0.1], 1.0, 0.1, momentum=0.5), "momentum=0.5"),
-    (lambda: rank_bound(0.1, 1.0, 0, 0.1), "batch_size=0"), (lambda: rank_bound(0.1, 1.0, 1, 0.1, uses=1.5), "uses=1.5"),
+    (lambda: memory_steps(0.1, 1.0, 0.1, momentum=1.0), "momentum=1.0"), (lambda: memory_steps([0.1], 1.0, 0.1,
+                                                                                               momentum=0.5), "momentum=0.5"),
+    (lambda: rank_bound(0.1, 1.0, 0, 0.1), "batch_size=0"), (lambda: rank_bound(0.1, 1.0, 1, 0.1, uses=1.5),
+                                                             "uses=1.5"),
     (lambda: unroll(np.eye(2), np.eye(2), 0.1, 0.1), "gradients has shape"),
     (lambda: unroll(1.0, [1.0, 2.0], [0.1], 0.1), "learning_rate has shape")])
 def test_bad_input_is_named(call, words):

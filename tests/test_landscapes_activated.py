@@ -119,6 +119,8 @@ def test_barriers_to_distances():
     assert path.barrier_to_reach([0, 1, 2]).tolist() == [3.0, 3.0, np.inf]
     short = activated_trajectory([9, 5, 6, 2, 7, 4, 8, 0, 9], (5,), periodic=False, reach=1)
     assert short.displacements[:, 0].tolist() == [0, -2]
+    line = [9, 5, 6, 2, 7]
+    assert np.array_equal(activated_trajectory(line, 1).heights, activated_trajectory(line, (1,)).heights)
 
 
 @pytest.mark.parametrize(("call", "words"), [
@@ -130,6 +132,9 @@ def test_barriers_to_distances():
     (lambda: activated_trajectory(3.0, ()), "field has shape"),
     (lambda: activated_trajectory(np.zeros((3, 3)), (0,)), "start="),
     (lambda: activated_trajectory(np.zeros(4), (4,)), "start="),
+    (lambda: activated_trajectory(np.zeros(4), 1.5), "start="),
+    (lambda: activated_trajectory(np.zeros(4), 1, reach=np.nan), "reach=nan must not be negative"),
+    (lambda: valley_bottom([1.0, 2.0, 1.0], 1.5, 1.0), "start=1.5 must be a site"),
     (lambda: activated_trajectory([1.0, np.inf, 2.0], (0,)), "field holds inf"),
 ])
 def test_bad_input_is_named(call, words):

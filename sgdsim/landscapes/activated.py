@@ -48,7 +48,7 @@ class ActivatedTrajectory:
         return np.array([min(self.barriers[far > r], default=math.inf) for r in np.atleast_1d(distances)])
 
 
-def activated_trajectory(field: ArrayLike, start: tuple[int, ...], *, periodic: bool = True,
+def activated_trajectory(field: ArrayLike, start: int | tuple[int, ...], *, periodic: bool = True,
                          reach: float = math.inf) -> ActivatedTrajectory:
     """Follow the zero-temperature limit of activated motion on a grid, in any dimension.
 
@@ -61,7 +61,8 @@ def activated_trajectory(field: ArrayLike, start: tuple[int, ...], *, periodic: 
     ----------
     field : array_like, shape (n_1, ..., n_d)
         Heights; neighbours differ by one in one index.
-    start : tuple of d int
+    start : tuple of d int, or int
+        Cell; a plain integer in one dimension.
     periodic : bool
         Whether opposite faces touch; otherwise they are walls.
     reach : float
@@ -70,7 +71,7 @@ def activated_trajectory(field: ArrayLike, start: tuple[int, ...], *, periodic: 
     Raises
     ------
     ValueError
-        When an entry is not finite, an axis has fewer than 3 cells or the start is no cell.
+        When an entry is not finite, an axis has fewer than 3 cells, the start is no cell or `reach` negative.
 
     References
     ----------
@@ -86,10 +87,13 @@ def activated_trajectory(field: ArrayLike, start: tuple[int, ...], *, periodic: 
     a = finite("field", a, "(n_1, ..., n_d)", (max(a.ndim, 1),))
     if min(a.shape) < 3:
         raise ValueError(f"field has shape {a.shape}; every axis needs at least 3 cells")
-    if len(start) != a.ndim or not all(0 <= i < n for i, n in zip(start, a.shape, strict=True)):
+    at = np.atleast_1d(start)
+    if at.shape != (a.ndim,) or at.dtype.kind not in "iu" or (at < 0).any() or (at >= a.shape).any():
         raise ValueError(f"start={start} must be a cell of a grid of shape {a.shape}")
+    if not reach >= 0:
+        raise ValueError(f"reach={reach} must not be negative")
     grid = _Grid(a, periodic)
-    cell, place = grid.descend(int(np.ravel_multi_index(start, a.shape)), (0,) * a.ndim)
+    cell, place = grid.descend(int(np.ravel_multi_index(tuple(at), a.shape)), (0,) * a.ndim)
     rows, barrier = [(place, grid.heights[cell], 0.0)], 0.0
     while math.hypot(*place) <= reach:
         level, lower, place_below = grid.flood(cell, place)

@@ -67,15 +67,25 @@ class GaussianSteps:
         open_width = 10 * np.maximum(1.0, np.abs(x))
         tenth = 0.1 * np.where(np.isfinite(self.width), self.width, open_width)
         self.adapts = step_size is None
-        self.size = tenth if step_size is None else np.broadcast_to(np.asarray(step_size, float), x.shape)
+        size = np.asarray(tenth if step_size is None else step_size, float)
+        if size.shape not in ((), x.shape):
+            raise ValueError(f"step_size has shape {size.shape}; allowed is one number or {x.shape}")
+        self.size = np.broadcast_to(size, x.shape)
         if not (np.isfinite(self.size) & (self.size > 0)).all():
             raise ValueError(f"step_size={step_size} must be positive and finite")
 
     def __call__(self, x: Array, rng: np.random.Generator) -> Array:
         """A proposal from x, shape (d,)."""
         y = x + self.size * rng.standard_normal(x.shape)
-        while (outside := (y < self.low) | (y > self.high)).any():
-            y = np.where(outside, 2 * np.where(y < self.low, self.low, self.high) - y, y)
+        outside = (y < self.low) | (y > self.high)
+        if not outside.any():
+            return y
+        y = np.where(outside, 2 * np.where(y < self.low, self.low, self.high) - y, y)
+        far = (y < self.low) | (y > self.high)  # after one reflection, only between two walls
+        if far.any():
+            low, width = self.low[far], self.width[far]
+            folded = low + width - np.abs((y[far] - low) % (2 * width) - width)
+            y[far] = np.clip(folded, low, self.high[far])
         return y
 
     def adapt(self, accepted: float) -> None:
@@ -86,6 +96,8 @@ class GaussianSteps:
 
 def _ends(x: Array, bounds: Any) -> tuple[Array, Array]:
     if isinstance(bounds, Bounds):
+        if not {np.shape(bounds.lb), np.shape(bounds.ub)} <= {(), (1,), x.shape}:
+            raise ValueError(f"bounds has shapes {np.shape(bounds.lb)}, {np.shape(bounds.ub)}; x0 has {x.shape}")
         low, high = (np.broadcast_to(end, x.shape).astype(float) for end in (bounds.lb, bounds.ub))
     else:
         pairs = [(None, None)] * len(x) if bounds is None else list(bounds)

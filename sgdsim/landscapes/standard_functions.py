@@ -69,11 +69,17 @@ class StandardFunction:
 
     def value(self, x: Any) -> Any:
         """Value at points (..., d), shape (...)."""
-        return _TABLE[self.name][2](np.asarray(x, float))
+        return _TABLE[self.name][2](self._points(x))
 
     def gradient(self, x: Any) -> Array:
         """Gradient at points (..., d), same shape."""
-        return _TABLE[self.name][3](np.asarray(x, float))
+        return _TABLE[self.name][3](self._points(x))
+
+    def _points(self, x: Any) -> Array:
+        points = np.asarray(x, float)
+        if points.shape[-1:] != (self.dimension,):
+            raise ValueError(f"x has shape {points.shape}; allowed is (..., {self.dimension})")
+        return points
 
 
 def _rastrigin(x: Array) -> Any:

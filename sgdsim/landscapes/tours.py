@@ -67,13 +67,20 @@ def tour_length(distance: ArrayLike, tour: Sequence[int]) -> float:
     tour : sequence of int
         Each city once, in the order of visit.
 
+    Raises
+    ------
+    ValueError
+        When a city is left out or visited twice.
+
     Examples
     --------
     >>> tour_length(distances([[0, 0], [0, 1], [1, 1], [1, 0]]), [0, 1, 2, 3])
     4.0
     """
-    order = np.asarray(tour)
-    return float(np.asarray(distance)[order, np.roll(order, -1)].sum())
+    order, d = np.asarray(tour), np.asarray(distance)
+    if not np.array_equal(np.sort(order), np.arange(len(d))):
+        raise ValueError(f"tour={list(tour)} must name each of the {len(d)} cities once")
+    return float(d[order, np.roll(order, -1)].sum())
 
 
 def two_opt(distance: ArrayLike) -> Callable[[Any, np.random.Generator], Move]:
@@ -155,7 +162,7 @@ def adjacent_swap(distance: ArrayLike) -> Callable[[Any, np.random.Generator], M
 
 def _rows(distance: ArrayLike) -> list[list[float]]:
     d = finite("distance", distance, "(n, n)", (2,))
-    if d.shape[0] != d.shape[1] or len(d) < 3 or not np.allclose(d, d.T):
+    if d.shape[0] != d.shape[1] or len(d) < 3 or not np.allclose(d, d.T, rtol=1e-10, atol=0):
         raise ValueError(f"distance has shape {d.shape}; it must be a symmetric matrix of at least 3 cities")
     return d.tolist()  # a list in a list is looked up several times faster than an entry of an array
 

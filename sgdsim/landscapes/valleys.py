@@ -53,7 +53,7 @@ def valley_bottom(potential: ArrayLike, start: int, barrier: float) -> int:
     [5, 3, 7]
     """
     heights = finite("potential", potential, "(n,)", (1,))
-    if not 0 <= start < len(heights):
+    if not isinstance(start, (int, np.integer)) or not 0 <= start < len(heights):
         raise ValueError(f"start={start} must be a site from 0 to {len(heights) - 1}")
     if not barrier > 0:
         raise ValueError(f"barrier={barrier} must be positive")

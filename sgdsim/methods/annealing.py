@@ -71,11 +71,11 @@ def simulated_annealing(fun: Callable[..., Any], x0: Any, args: tuple[Any, ...] 
                         final_temp: float | None = None, acceptance: float = 0.8,
                         callback: Callable[[OptimizeResult], Any] | None = None,
                         resume: OptimizeResult | None = None, jac: Any = None, hess: Any = None, hessp: Any = None,
-                        constraints: Any = ()) -> OptimizeResult:
+                        constraints: Any = (), tol: Any = None) -> OptimizeResult:
     """Minimise by Metropolis moves at a falling temperature.
 
     A proposal that changes the energy by $\\Delta$ is accepted with probability $\\min(1,e^{-\\Delta/T})$; proposals
-    must be symmetric (as likely as their inverse). The best state met is kept. Also a method of
+    must be symmetric (as likely as their inverse). The best state that the chain met is kept. Also a method of
     `scipy.optimize.minimize`, as `minimize(fun, x0, method=simulated_annealing, options={"seed": 0})`.
 
     Parameters
@@ -106,19 +106,19 @@ def simulated_annealing(fun: Callable[..., Any], x0: Any, args: tuple[Any, ...] 
         Part of the moves uphill that the default initial temperature accepts.
     callback : callable, optional
         Called after each of about 100 records with an `OptimizeResult`: x, fun, best_x, best, temperature,
-        acceptance, nfev, nit. If it returns True or raises StopIteration the run stops.
+        acceptance, nfev, nit. If it returns something true or raises StopIteration the run stops.
     resume : OptimizeResult, optional
         Earlier result of the same call; it goes on where that stopped, up to `maxfev` in all. With the same
         `maxfev` the outcome is that of an uninterrupted run; with a larger one, named schedules stretch (reheat).
     jac, hess, hessp
         Not used; `minimize` passes them.
-    constraints
-        Must be empty.
+    constraints, tol
+        Must be left out: there are no constraints but bounds, and the length of a run is `maxfev`.
 
     Returns
     -------
     scipy.optimize.OptimizeResult
-        x, fun (best state met and its energy), nfev, nit (proposals), success, status (0, or 99 when stopped), message,
+        x, fun (best state that the chain met, and its energy), nfev, nit (proposals), success, status (0, or 99 when stopped), message,
         invalid (proposals of energy NaN), history (dictionary of arrays: nit, temperature, energy, best, acceptance),
         state (for `resume`).
 
@@ -136,23 +136,28 @@ def simulated_annealing(fun: Callable[..., Any], x0: Any, args: tuple[Any, ...] 
     (array([-1.04]), 2000)
     """
     whole("maxfev", maxfev, 3)
-    if np.size(constraints):
-        raise ValueError(f"constraints={constraints!r} were given; only bounds are allowed")
+    if np.size(constraints) or tol is not None:
+        raise ValueError(f"constraints={constraints!r} and tol={tol} were given; allowed are bounds and maxfev")
     if neighbour is not None and not (bounds is None and step_size is None):
         raise ValueError("bounds and step_size belong to the default moves; they cannot be given with neighbour")
-    energy = lambda x: float(fun(x, *args))
+    parameters = args if isinstance(args, tuple) else (args,)
+    energy = lambda x: float(fun(x, *parameters))
     x = _vector(x0) if neighbour is None else copy.copy(x0)
     moves: Any = GaussianSteps(x, bounds, step_size) if neighbour is None else neighbour
     if resume is None:
         state = _start(energy, x, seed)
-        if isinstance(schedule, str):
-            state.temperature = initial_temp if initial_temp is not None else initial_temperature(
-                [state.propose(energy, moves)[1] for _ in range(min(TRIALS, maxfev // 10))], acceptance)
+        trials = min(TRIALS, maxfev // 10) if isinstance(schedule, str) and initial_temp is None else 0
+        rule = initial_temperature([state.propose(energy, moves)[1] for _ in range(trials)], acceptance)
+        state.temperature = rule if initial_temp is None else initial_temp
     else:
         state = copy.deepcopy(resume.state)
+        if np.shape(state.x) != np.shape(x):
+            raise ValueError(f"resume holds a state of shape {np.shape(state.x)}; x0 has {np.shape(x)}")
         if neighbour is None:
             moves.size = state.step_size
     length = max(maxfev - state.nfev + state.nit, 1)
+    if not isinstance(schedule, str) and not (initial_temp is None and final_temp is None):
+        raise ValueError(f"initial_temp={initial_temp} and final_temp={final_temp} were given; only named schedules take them")
     temperatures = _schedule(schedule, state.temperature, length, final_temp)
     stopped = False
     while state.nfev + state.incremental < maxfev and not stopped:
@@ -181,12 +186,10 @@ def _start(energy: Callable[[Any], float], x: Any, seed: int | np.random.SeedSeq
 def _schedule(schedule: str | float | Cooling, initial: float, length: int, final: float | None) -> Cooling:
     if isinstance(schedule, str):
         return cooling(schedule, initial, length, final)
-    if final is not None:
-        raise ValueError(f"final_temp={final} was given; only named schedules take it")
     if callable(schedule):
         return schedule
-    if not (math.isfinite(schedule) and schedule >= 0):
-        raise ValueError(f"schedule={schedule} must be finite and not negative")
+    if not (isinstance(schedule, (int, float, np.number)) and math.isfinite(schedule) and schedule >= 0):
+        raise ValueError(f"schedule={schedule!r} must be a name, a callable, or a finite number that is not negative")
     return lambda k: np.full(np.shape(k), float(schedule))
 
 
@@ -216,15 +219,16 @@ def _report(callback: Callable[[OptimizeResult], Any] | None, state: AnnealingSt
         return False
     last = {name: column[-1] for name, column in state.history.items()}
     try:
-        return callback(OptimizeResult(last, x=copy.copy(state.x), fun=state.energy, best_x=copy.copy(state.best_x),
-                                       nfev=state.nfev)) is True
+        return bool(callback(OptimizeResult(last, x=copy.copy(state.x), fun=state.energy, nfev=state.nfev,
+                                            best_x=copy.copy(state.best_x))))
     except StopIteration:
         return True
 
 
 def _result(energy: Callable[[Any], float], state: AnnealingState, stopped: bool) -> OptimizeResult:
     best = energy(state.best_x) if state.incremental else state.best
-    if abs(best - state.best) > 1e-6 * max(1.0, abs(best)):
+    scale = max(map(abs, [state.best, *state.history["energy"]]))
+    if not abs(best - state.best) <= 1e-6 * scale:
         raise ValueError(f"neighbour reports changes that add up to the energy {state.best}; fun says {best}")
     return OptimizeResult(
         x=copy.copy(state.best_x), fun=best, nfev=state.nfev + state.incremental, nit=state.nit, success=not stopped,

@@ -19,7 +19,6 @@ from sgdsim.random_streams import Stream
 __all__ = ["HopLaw", "hop", "hop_law"]
 
 Array: TypeAlias = NDArray[np.floating]
-
 _STEEPEST = 300.0  # of a step of V / 2T: beyond, squares of rates leave the range of doubles
 _LARGEST_ERROR = 1e-10
 _NODES = 24  # of the contour: 3.9^-24 is below the rounding errors

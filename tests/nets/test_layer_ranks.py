@@ -14,10 +14,12 @@ from sgdsim.nets.layer_ranks import LayerRankRecorder, layer_ranks, layer_singul
 def test_known_ranks_of_every_kind_of_layer():
     """A product of thin factors in each layer; the kernel of a convolution is output channels by patch."""
     torch.manual_seed(0)
-    model = nn.ModuleDict({"dense": nn.Linear(9, 7), "conv": nn.Conv2d(4, 6, 3), "up": nn.ConvTranspose2d(5, 4, 2), "embed": nn.Embedding(20, 8),
+    model = nn.ModuleDict({"dense": nn.Linear(9, 7), "conv": nn.Conv2d(4, 6, 3), "up": nn.ConvTranspose2d(5, 4, 2),
+                           "embed": nn.Embedding(20, 8),
                            "attention": nn.MultiheadAttention(4, 2), "norm": nn.BatchNorm1d(3),
                            "scales": nn.LayerNorm((3, 4))})
-    wanted = {"dense.weight": 3, "conv.weight": 2, "up.weight": 4, "embed.weight": 5, "attention.in_proj_weight": 1, "attention.out_proj.weight": 2}
+    wanted = {"dense.weight": 3, "conv.weight": 2, "up.weight": 4, "embed.weight": 5, "attention.in_proj_weight": 1,
+              "attention.out_proj.weight": 2}
     with torch.no_grad():
         for name, rank in wanted.items():
             weight = model.get_parameter(name)
@@ -30,7 +32,8 @@ def test_known_ranks_of_every_kind_of_layer():
 def test_values_are_those_of_numpy():
     layer = nn.Conv2d(3, 5, 3, bias=False)
     values = layer_singular_values(layer)["weight"]
-    np.testing.assert_allclose(values, np.linalg.svd(layer.weight.detach().double().numpy().reshape(5, 27), compute_uv=False), rtol=1e-12)
+    np.testing.assert_allclose(values, np.linalg.svd(layer.weight.detach().double().numpy().reshape(5, 27),
+                                                     compute_uv=False), rtol=1e-12)
 
 
 def test_a_grouped_convolution_is_block_diagonal():
@@ -39,7 +42,8 @@ def test_a_grouped_convolution_is_block_diagonal():
     blocks = layer.weight.detach().double().numpy().reshape(2, 2, 3)
     whole = np.zeros((4, 6))
     whole[:2, :3], whole[2:, 3:] = blocks
-    np.testing.assert_allclose(layer_singular_values(layer)["weight"], np.linalg.svd(whole, compute_uv=False), rtol=1e-12)
+    np.testing.assert_allclose(layer_singular_values(layer)["weight"], np.linalg.svd(whole, compute_uv=False),
+                               rtol=1e-12)
 
 
 def test_tied_weights_count_once_and_nothing_is_changed():
@@ -90,7 +94,8 @@ def test_bad_input_is_named():
 
 # --- what measures the networks -------------------------------------------------------------------------------
 
-CELL = {"data": "digits", "images": 96, "test_images": 40, "pool": 1, "net": "mlp", "width": 12, "layers": 2, "tolerances": [0.1, 0.01],
+CELL = {"data": "digits", "images": 96, "test_images": 40, "pool": 1, "net": "mlp", "width": 12, "layers": 2,
+        "tolerances": [0.1, 0.01],
         "batch_size": 16, "learning_rate": 0.2, "momentum": 0.0, "weight_decay": 0.1, "steps": 30, "seed": 3}
 
 
@@ -103,7 +108,8 @@ def test_normalised_stack_is_torch_batch_norm():
     x, y = torch.randn(2, 9, 5, dtype=torch.float64), torch.randint(3, (2, 9))
     losses, gradients = stack.gradients(x, y)
     for k in range(2):
-        parts = [layer for weight, bias in zip(stack.weights, stack.biases, strict=True) for layer in _layer(weight[k], bias[k, 0])]
+        parts = [layer for weight, bias in zip(stack.weights, stack.biases, strict=True)
+                 for layer in _layer(weight[k], bias[k, 0])]
         model = nn.Sequential(*parts[:-2])
         loss = nn.functional.cross_entropy(model(x[k]), y[k])
         loss.backward()
@@ -129,7 +135,8 @@ def test_a_measured_cell(net):
     assert measure_cells([cell])[0].metrics["norms"] == pytest.approx(decayed.metrics["norms"], rel=1e-4)
     metrics = decayed.metrics
     assert metrics["curve_t"][-1] == 30 and len(metrics["curve_t"]) == len(metrics["ranks"]["0.1"]) == len(metrics["curve_loss"]) == 24
-    assert metrics["full_rank"] == (5 if net == "resnet" else 12) and len(metrics["norms"]) == (4 if net == "resnet" else 2)
+    assert metrics["full_rank"] == (5 if net == "resnet" else 12) and len(metrics["norms"]) == (4 if net == "resnet"
+                                                                                                else 2)
     assert all(a <= b for a, b in zip(metrics["ranks"]["0.1"], metrics["ranks"]["0.01"], strict=True))
     values = np.array(metrics["singular_values"])
     assert values[0] == 1 and (np.diff(values) <= 0).all() and 1 <= metrics["stable_rank"] <= metrics["full_rank"]

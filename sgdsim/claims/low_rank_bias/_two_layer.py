@@ -88,7 +88,8 @@ def critical_points(decay: float, replicas: int = 12) -> tuple[Array, Array, Arr
             w1, w2 = w[: HIDDEN * INPUTS].reshape(1, HIDDEN, INPUTS), w[HIDDEN * INPUTS :][None]
             g = gradients(x, y, w1, w2, "tanh")
             slopes = [g.hidden.transpose(0, 2, 1) @ x / EXAMPLES, g.last.mean(axis=1)]
-            return (g.residual**2).mean() / 2 + decay / 2 * (w**2).sum(), np.concatenate([s.ravel() for s in slopes]) + decay * w
+            return (g.residual**2).mean() / 2 + decay / 2 * (w**2).sum(), np.concatenate([s.ravel()
+                                                                                          for s in slopes]) + decay * w
 
         w = np.concatenate([first.ravel(), last.ravel()])
         for _ in range(3):  # a restart forgets a bad curvature

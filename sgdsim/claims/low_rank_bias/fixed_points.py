@@ -45,7 +45,8 @@ to it.""",
 
 
 @rest_needs_rank_one.check("algebra",
-                           title="an exchange of examples; dimension of the points of rest of two examples in the plane")
+                           title="an exchange of examples; dimension of the points of rest of two examples in the "
+                           "plane")
 def exchange(claimed: dict[str, Any]) -> Evidence:
     import sympy
 
@@ -83,7 +84,8 @@ def turning(claimed: dict[str, Any]) -> Evidence:
     small, large = turned_input(0.02), turned_input(0.04)
     return Evidence.contrast(Evidence.at_most(turned_input(0.0), 1e-12, seed=0, note="parallel"),
                              Evidence.at_least(small, 1e-4, note="turned by 0.02"),
-                             Evidence.slope(float(np.log2(large / small)), claimed["grows"], 0.1, note="exponent in the angle"))
+                             Evidence.slope(float(np.log2(large / small)), claimed["grows"], 0.1,
+                                            note="exponent in the angle"))
 
 
 # --- the noise that it forces ------------------------------------------------------------------------------
@@ -122,7 +124,8 @@ layer and in a linear network of two.""",
     reconstructed=True,
     claimed=_NOISE,
     mutants={
-        "nuclear norm without its square": _NOISE | {"bound": lambda nuclear, squares, decay: decay**2 * (2 * nuclear**2 - squares)},
+        "nuclear norm without its square": _NOISE | {"bound": lambda nuclear, squares,
+                                                     decay: decay**2 * (2 * nuclear**2 - squares)},
         "first power of the decay": _NOISE | {"bound": lambda nuclear, squares, decay: decay * (nuclear**2 - squares)},
         "steps twice as long": _NOISE | {"step": lambda ratio: 2 / ratio},
     },
@@ -130,7 +133,8 @@ layer and in a linear network of two.""",
 
 
 @violated_rank_makes_noise.check("algebra",
-                                 title="orthonormal data: equality for equal targets, one layer and two; the excess for unequal ones")
+                                 title="orthonormal data: equality for equal targets, one layer and two; the excess "
+                                 "for unequal ones")
 def orthonormal_data(claimed: dict[str, Callable[..., Any]]) -> Evidence:
     import sympy
 
@@ -147,7 +151,8 @@ def orthonormal_data(claimed: dict[str, Callable[..., Any]]) -> Evidence:
 
 
 @violated_rank_makes_noise.check("simulation",
-                                 title="tanh networks: bound over noise at twelve minima, bound over the shortest of 24,000 steps")
+                                 title="tanh networks: bound over noise at twelve minima, bound over the shortest of "
+                                 "24,000 steps")
 def bounds_on_networks(claimed: dict[str, Callable[..., Any]]) -> Evidence:
     arms = []
     for decay in (0.02, 0.005):
@@ -155,7 +160,8 @@ def bounds_on_networks(claimed: dict[str, Callable[..., Any]]) -> Evidence:
         share = claimed["bound"](nuclear, squares, decay) / noise
         arms.append(Evidence.at_most(float(share.max()), 1.0, seed=0, note=f"largest share, decay {decay:g}"))
         arms.append(Evidence.at_most(float(slope.max()), 1e-7, note="gradient there"))
-    arms += [Evidence.at_most(float(claimed["step"](descend("tanh", b).least_ratio.min())), 1.0, seed=99, note=f"bound over step, B = {b}")
+    arms += [Evidence.at_most(float(claimed["step"](descend("tanh", b).least_ratio.min())), 1.0, seed=99,
+                              note=f"bound over step, B = {b}")
              for b in (1, 2)]
     return Evidence.contrast(*arms)
 
@@ -193,7 +199,8 @@ def noise_against_decay(claimed: dict[str, float]) -> Evidence:
 
 
 @rank_is_a_source_of_the_noise.check("simulation",
-                                     title="twelve tanh networks: share of the noise that the violated rank accounts for",
+                                     title="twelve tanh networks: share of the noise that the violated rank accounts "
+                                     "for",
                                      expect="refuted")
 def share_of_the_rank(claimed: dict[str, float]) -> Evidence:
     noise, nuclear, squares, _ = critical_points(0.005)

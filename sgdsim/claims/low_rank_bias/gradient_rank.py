@@ -39,7 +39,8 @@ def _gradient(kind: str, batch_size: int, normalised: bool = False) -> Any:
         z = layer(x)
         hidden = torch.tanh(norm(z) if normalised else z)
         hidden = {"skip": lambda: hidden + x, "twice": lambda: torch.tanh(layer(hidden)),
-                  "tokens": lambda: (hidden * torch.softmax(hidden[..., :1], dim=1)).sum(dim=1)}.get(kind, lambda: hidden)()
+                  "tokens": lambda: (hidden * torch.softmax(hidden[..., :1], dim=1)).sum(dim=1)}.get(kind,
+                                                                                                     lambda: hidden)()
         out = last(hidden)
     nn.functional.cross_entropy(out, y).backward()
     return layer.weight.grad.flatten(1).numpy()
@@ -56,12 +57,16 @@ _RANK = {"rank": lambda batch_size, uses, small: min(batch_size * uses, small)}
 rank_of_a_batch_gradient = Claim(
     "rank-of-a-batch-gradient",
     title="The gradient of a batch has at most the rank of batch size times uses",
-    statement=r"""Let a network use the matrix $W\in\R^{m\times n}$ at $R$ places, $z_r=Wf_r$, and do anything else with the example besides: residual connections, pooling, other
+    statement=r"""Let a network use the matrix $W\in\R^{m\times n}$ at $R$ places, $z_r=Wf_r$, and do anything else with
+the example besides: residual connections, pooling, other
 layers. One example's gradient is $\sum_{r\le R}\delta_rf_r^\top$ with $\delta_r=\partial\ell/\partial z_r$, so
 $$\mathrm{rank}\,\nabla_WL_{\text{batch}}\le\min(m,n,BR).$$
-$R=1$ in a dense layer, the number of output positions in a convolution, of tokens in a projection, of depths where the weights are tied. The bound is attained by
-generic data. A $3\times3$ convolution of an image of $32\times32$ has $R=1024$: one example already fills all ranks.""",
-    source="Galanti, Siegel, Gupte and Poggio (2025), lemma on the rank of a gradient, as the first author's own account of it states it. That it is attained, residual "
+$R=1$ in a dense layer, the number of output positions in a convolution, of tokens in a projection, of depths where the
+weights are tied. The bound is attained by
+generic data. A $3\times3$ convolution of an image of $32\times32$ has $R=1024$: one example already fills all
+ranks.""",
+    source="Galanti, Siegel, Gupte and Poggio (2025), lemma on the rank of a gradient, as the first author's own "
+    "account of it states it. That it is attained, residual "
     "connections and tied weights: checked here",
     claimed=_RANK,
     mutants={
@@ -72,7 +77,8 @@ generic data. A $3\times3$ convolution of an image of $32\times32$ has $R=1024$:
 )
 
 
-@rank_of_a_batch_gradient.check("algebra", title="chain rule with a skip connection and tied weights; minors of a sum of outer products")
+@rank_of_a_batch_gradient.check("algebra",
+                                title="chain rule with a skip connection and tied weights; minors of a sum of outer products")
 def vanishing_minors(claimed: dict[str, Any]) -> Evidence:
     import sympy
 
@@ -92,21 +98,26 @@ def vanishing_minors(claimed: dict[str, Any]) -> Evidence:
     back = sympy.Matrix([2 * below[k] * (w.T * above)[k] for k in range(2)])
     left += list(gradient((v * square(w * hidden))[0], w) - above * hidden.T - back * f.T)
     right += [sympy.Integer(0)] * 8
-    for batch_size, uses in ((1, 1), (2, 1), (1, 2)):  # minors of one more than the rank vanish, those of the rank do not
+    for batch_size, uses in ((1, 1), (2, 1),
+                             (1, 2)):  # minors of one more than the rank vanish, those of the rank do not
         terms, rank = batch_size * uses, claimed["rank"](batch_size, uses, 3)
-        outer = sympy.Matrix(3, terms, sympy.symbols(f"d:{3 * terms}")) * sympy.Matrix(terms, 3, sympy.symbols(f"g:{3 * terms}"))
-        left += [sympy.expand(outer[: rank + 1, : rank + 1].det()), sympy.Integer(sympy.expand(outer[:rank, :rank].det()) != 0)]
+        outer = sympy.Matrix(3, terms, sympy.symbols(f"d:{3 * terms}")) * sympy.Matrix(terms, 3,
+                                                                                       sympy.symbols(f"g:{3 * terms}"))
+        left += [sympy.expand(outer[: rank + 1, : rank + 1].det()),
+                 sympy.Integer(sympy.expand(outer[:rank, :rank].det()) != 0)]
         right += [sympy.Integer(0), sympy.Integer(1)]
     return Evidence.identity(left, right)
 
 
-@rank_of_a_batch_gradient.check("simulation", title="torch layers in float64: dense, skip, tied, convolution, tokens", requires=("torch",))
+@rank_of_a_batch_gradient.check("simulation", title="torch layers in float64: dense, skip, tied, convolution, tokens",
+                                requires=("torch",))
 def ranks_of_torch_layers(claimed: dict[str, Any]) -> Evidence:
     arms = []
     for kind, uses in USES.items():
         for batch_size in (1, 2, 3, 5, 30):
             gradient = _gradient(kind, batch_size)
-            arms.append(Evidence.equal(_rank(gradient), claimed["rank"](batch_size, uses, min(gradient.shape)), 0.0, seed=batch_size,
+            arms.append(Evidence.equal(_rank(gradient), claimed["rank"](batch_size, uses, min(gradient.shape)), 0.0,
+                                       seed=batch_size,
                                        note=f"{kind}, {batch_size}"))
     return Evidence.contrast(*arms)
 
@@ -118,10 +129,12 @@ _NORM = {"rank": lambda rows, small: min(rows - 1, small), "coupled": 0.01}
 batch_norm_takes_one_rank = Claim(
     "batch-norm-takes-one-rank",
     title="Batch normalisation couples the examples, and the bound gets lower by one",
-    statement=r"""With batch normalisation behind $z_r=Wf_r$ the loss of a batch is no longer a sum over examples, but its gradient is still $\sum_r\delta_rf_r^\top$ over the
+    statement=r"""With batch normalisation behind $z_r=Wf_r$ the loss of a batch is no longer a sum over examples, but
+its gradient is still $\sum_r\delta_rf_r^\top$ over the
 $BR$ rows of the batch. The normalised values do not change when the same vector is added to every $z_r$, hence
 $$\sum_r\delta_r=0,\qquad\mathrm{rank}\,\nabla_WL_{\text{batch}}\le\min(m,n,BR-1).$$
-A dense layer with two examples has a gradient of rank one. What is lost is the other half of the argument: an example's own gradient depends on the company it is in,
+A dense layer with two examples has a gradient of rank one. What is lost is the other half of the argument: an example's
+own gradient depends on the company it is in,
 so that nothing follows from an exchange of examples.""",
     source="Derived here; the papers apply their theory to networks with batch normalisation without a word on it",
     reconstructed=True,
@@ -158,18 +171,21 @@ def normalised_rows(claimed: dict[str, Any]) -> Evidence:
     return Evidence.identity([*sums, sympy.Integer(found)], [sympy.Integer(1), sympy.Integer(1), sympy.Integer(rank)])
 
 
-@batch_norm_takes_one_rank.check("simulation", title="torch layers in training mode, float64, dense and convolution", requires=("torch",))
+@batch_norm_takes_one_rank.check("simulation", title="torch layers in training mode, float64, dense and convolution",
+                                 requires=("torch",))
 def ranks_behind_batch_norm(claimed: dict[str, Any]) -> Evidence:
     arms = []
     for kind, sizes in (("dense", (2, 3, 5, 30)), ("skip", (2, 4, 30)), ("convolution", (1, 2, 3, 30))):
         for batch_size in sizes:
             gradient = _gradient(kind, batch_size, True)
-            arms.append(Evidence.equal(_rank(gradient), claimed["rank"](batch_size * USES[kind], min(gradient.shape)), 0.0, seed=batch_size,
+            arms.append(Evidence.equal(_rank(gradient), claimed["rank"](batch_size * USES[kind], min(gradient.shape)),
+                                       0.0, seed=batch_size,
                                        note=f"{kind}, {batch_size}"))
     return Evidence.contrast(*arms)
 
 
-@batch_norm_takes_one_rank.check("simulation", title="gradient of one example's loss in two companies, relative change", requires=("torch",))
+@batch_norm_takes_one_rank.check("simulation", title="gradient of one example's loss in two companies, relative change",
+                                 requires=("torch",))
 def company_matters(claimed: dict[str, Any]) -> Evidence:
     import torch
 
@@ -183,4 +199,5 @@ def company_matters(claimed: dict[str, Any]) -> Evidence:
     change, ranks = float((own[0] - own[1]).norm() / own[0].norm()), [_rank(g.numpy()) for g in own]
     return Evidence.contrast(
         Evidence.at_least(change, claimed["coupled"], seed=0, note="relative change"),
-        *[Evidence.equal(rank, claimed["rank"](3, OUTPUTS), 0.0, note="its rank in a batch of three") for rank in ranks])
+        *[Evidence.equal(rank, claimed["rank"](3, OUTPUTS), 0.0, note="its rank in a batch of three")
+          for rank in ranks])

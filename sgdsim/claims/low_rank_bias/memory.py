@@ -32,11 +32,15 @@ _MOMENTUM = {"kept": kept_by_momentum, "rate": lambda q, beta: q / (1 - beta), "
 momentum_shortens_the_memory = Claim(
     "momentum-shortens-the-memory",
     title="Momentum shortens the memory by one minus momentum; the rank of the window stays",
-    statement=r"""With heavy-ball momentum $\beta$ let $z_\pm$ be the roots of $z^2-(1+\beta-\eta\lambda)z+\beta$ and $a_n=(z_+^{n+1}-z_-^{n+1})/(z_+-z_-)$. Then, exactly,
+    statement=r"""With heavy-ball momentum $\beta$ let $z_\pm$ be the roots of $z^2-(1+\beta-\eta\lambda)z+\beta$ and
+$a_n=(z_+^{n+1}-z_-^{n+1})/(z_+-z_-)$. Then, exactly,
 $$W_T=a_nW_{T-n}-\beta a_{n-1}W_{T-n-1}-\eta\sum_{j=1}^na_{j-1}G_{T-j}.$$
-The window still has rank at most $nBR$. What was before fades like $z_+^n$, and $z_+=1-\frac{\eta\lambda}{1-\beta}+O((\eta\lambda)^2)$: the rate in the bound is the effective one,
-$\eta/(1-\beta)$. With $\beta=0.9$ and $\eta\lambda=10^{-4}$ another factor $10^{-3}$ takes a tenth of the steps that it takes without momentum.""",
-    source="Derived here; the theorem of Galanti et al. (2025) is without momentum, the networks of the paper are trained with it",
+The window still has rank at most $nBR$. What was before fades like $z_+^n$, and
+$z_+=1-\frac{\eta\lambda}{1-\beta}+O((\eta\lambda)^2)$: the rate in the bound is the effective one,
+$\eta/(1-\beta)$. With $\beta=0.9$ and $\eta\lambda=10^{-4}$ another factor $10^{-3}$ takes a tenth of the steps that it
+takes without momentum.""",
+    source="Derived here; the theorem of Galanti et al. (2025) is without momentum, the networks of the paper are "
+    "trained with it",
     reconstructed=True,
     claimed=_MOMENTUM,
     mutants={
@@ -61,7 +65,8 @@ def two_roots(claimed: dict[str, Any]) -> Evidence:
                              [0, 0, 0, 1, 1 - claimed["rate"](q, beta)])
 
 
-@momentum_shortens_the_memory.check("simulation", title="torch.optim.SGD with momentum 0.9: part that no window explains; steps to forget",
+@momentum_shortens_the_memory.check("simulation",
+                                    title="torch.optim.SGD with momentum 0.9: part that no window explains; steps to forget",
                                     requires=("torch",))
 def torch_momentum(claimed: dict[str, Any]) -> Evidence:
     weights, gradients = _momentum_run()
@@ -71,9 +76,11 @@ def torch_momentum(claimed: dict[str, Any]) -> Evidence:
     for n in (1, 7, 40):
         window = -0.02 * sum(a[j - 1] * gradients[-j] for j in range(1, n + 1))
         left = weights[-1] - a[n] * weights[-1 - n] + 0.9 * a[n - 1] * weights[-2 - n] - window
-        arms.append(Evidence.at_most(np.linalg.norm(left) / np.linalg.norm(weights[-1]), 1e-11, seed=0, note=f"{n} steps"))
+        arms.append(Evidence.at_most(np.linalg.norm(left) / np.linalg.norm(weights[-1]), 1e-11, seed=0,
+                                     note=f"{n} steps"))
     slower, faster = ([memory_steps(1e-2, 1e-2, e, momentum=beta) for e in (1e-6, 1e-9)] for beta in (0.0, 0.9))
-    arms.append(Evidence.equal((faster[1] - faster[0]) / (slower[1] - slower[0]), claimed["ratio"], 0.01, note="steps with over without"))
+    arms.append(Evidence.equal((faster[1] - faster[0]) / (slower[1] - slower[0]), claimed["ratio"], 0.01,
+                               note="steps with over without"))
     return Evidence.contrast(*arms)
 
 
@@ -96,13 +103,16 @@ def _momentum_run() -> tuple[list[Array], list[Array]]:
 
 # --- rates that fall ---------------------------------------------------------------------------------------
 
-_FALLING = {"linear": lambda steps, constant: sqrt(2 * steps * constant), "drop": 10.0, "kept": lambda total: math.exp(-total)}
+_FALLING = {"linear": lambda steps, constant: sqrt(2 * steps * constant), "drop": 10.0,
+            "kept": lambda total: math.exp(-total)}
 
 decaying_rates_keep_the_memory = Claim(
     "decaying-rates-keep-the-memory",
     title="Falling rates keep the past alive",
-    statement=r"""With rates $\eta_t$ the power becomes $\prod_{t\ge T-n}(1-\eta_t\lambda)$. Let $n_0=\ln(1/\epsilon)/(\eta\lambda)$ be the memory at the first rate. If the rate falls linearly to zero in $T$ steps,
-the memory at the end is $\sqrt{2n_0T}$ steps, as long as that is less than $T$. After a drop by 10 it is $10\,n_0$, once so many steps have passed. If $\lambda\sum_t\eta_t<\ln(1/\epsilon)$, the start is
+    statement=r"""With rates $\eta_t$ the power becomes $\prod_{t\ge T-n}(1-\eta_t\lambda)$. Let
+$n_0=\ln(1/\epsilon)/(\eta\lambda)$ be the memory at the first rate. If the rate falls linearly to zero in $T$ steps,
+the memory at the end is $\sqrt{2n_0T}$ steps, as long as that is less than $T$. After a drop by 10 it is $10\,n_0$,
+once so many steps have passed. If $\lambda\sum_t\eta_t<\ln(1/\epsilon)$, the start is
 never forgotten, and the bound says nothing: $e^{-\lambda\sum_t\eta_t}$ of it is kept.""",
     source="Derived here; the theorem of Galanti et al. (2025) has a constant rate",
     reconstructed=True,
@@ -136,5 +146,7 @@ def schedules(claimed: dict[str, Any]) -> Evidence:
     kept, _ = unroll(1.0, np.zeros(steps), halving, decay)
     return Evidence.contrast(Evidence.equal(linear, claimed["linear"](steps, constant), 0.01, note="linear"),
                              Evidence.equal(drop / constant, claimed["drop"], 0.01, note="after a drop by 10"),
-                             Evidence.equal(float(kept), claimed["kept"](decay * halving.sum()), 0.01, note="kept, halved every 2000 steps"),
-                             Evidence.equal(math.isinf(memory_steps(halving, decay, tolerance)), 1, 0.0, note="never forgotten"))
+                             Evidence.equal(float(kept), claimed["kept"](decay * halving.sum()), 0.01,
+                                            note="kept, halved every 2000 steps"),
+                             Evidence.equal(math.isinf(memory_steps(halving, decay, tolerance)), 1, 0.0,
+                                            note="never forgotten"))

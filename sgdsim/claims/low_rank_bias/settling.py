@@ -22,10 +22,14 @@ _SETTLES = {"full": 1e-4, 7: (1e-3, 6e-3), 2: (1e-2, 2.5e-2), "kinks": 1e-4}
 sgd_never_settles = Claim(
     "sgd-never-settles",
     title="With weight decay gradient descent settles, SGD does not, not even with one example left out",
-    statement=r"""Two layers, six tanh units, eight random examples in $\R^5$, half the squared error, $\eta=0.05$, $\lambda=0.02$; mean length of the last thousand of 20,000 steps over
-24 problems. The full batch: below $10^{-4}$ in each, and still falling. $B=7$: between 0.001 and 0.006. $B=2$: between 0.01 and 0.025. With ReLU units even the full
-batch goes on, with steps above $10^{-4}$ on average: it chatters across kinks, which has nothing to do with batches.""",
-    source="Galanti and Poggio (2022), abstract: SGD with weight decay does not converge. This experiment and its bands: measured here",
+    statement=r"""Two layers, six tanh units, eight random examples in $\R^5$, half the squared error, $\eta=0.05$,
+$\lambda=0.02$; mean length of the last thousand of 20,000 steps over
+24 problems. The full batch: below $10^{-4}$ in each, and still falling. $B=7$: between 0.001 and 0.006. $B=2$: between
+0.01 and 0.025. With ReLU units even the full
+batch goes on, with steps above $10^{-4}$ on average: it chatters across kinks, which has nothing to do with
+batches.""",
+    source="Galanti and Poggio (2022), abstract: SGD with weight decay does not converge. This experiment and its "
+    "bands: measured here",
     reconstructed=True,
     claimed=_SETTLES,
     mutants={
@@ -38,12 +42,14 @@ batch goes on, with steps above $10^{-4}$ on average: it chatters across kinks, 
 
 @sgd_never_settles.check("simulation", title="24 problems, three batch sizes, and ReLU units with the full batch")
 def last_steps(claimed: dict[Any, Any]) -> Evidence:
-    arms = [Evidence.at_most(float(descend("tanh", 8).length.max()), claimed["full"], seed=99, note="full batch, longest")]
+    arms = [Evidence.at_most(float(descend("tanh", 8).length.max()), claimed["full"], seed=99,
+                             note="full batch, longest")]
     for batch_size in (7, 2):
         low, high = claimed[batch_size]
         found = mean_estimate(descend("tanh", batch_size).length)
         arms += [Evidence.at_least(found, low, note=f"B = {batch_size}"), Evidence.at_most(found, high)]
-    return Evidence.contrast(*arms, Evidence.at_least(float(descend("relu", 8).length.mean()), claimed["kinks"], note="ReLU, full batch"))
+    return Evidence.contrast(*arms, Evidence.at_least(float(descend("relu", 8).length.mean()), claimed["kinks"],
+                                                      note="ReLU, full batch"))
 
 
 # --- balance -----------------------------------------------------------------------------------------------
@@ -54,16 +60,19 @@ _BALANCE: dict[str, Callable[..., Any]] = {
 decay_balances_layers = Claim(
     "decay-balances-layers",
     title="Decay balances the layers of a homogeneous network, and the balance has a noise of its own",
-    statement=r"""Let the network be positively homogeneous in each of its layers (ReLU units, no biases). Then $\langle W^p,\nabla_{W^p}L\rangle$ is the same for all layers $p$, for every batch. So for
+    statement=r"""Let the network be positively homogeneous in each of its layers (ReLU units, no biases). Then
+$\langle W^p,\nabla_{W^p}L\rangle$ is the same for all layers $p$, for every batch. So for
 $D=\|W^p\|_F^2-\|W^q\|_F^2$ each step of SGD with decay does, exactly,
 $$D_{t+1}=(1-\eta\lambda)^2D_t+\eta^2\big(\|G^p_t\|_F^2-\|G^q_t\|_F^2\big),$$
-and the gradient flow $D_t=e^{-2\lambda t}D_0$. At a critical point all layers have equal norms. At a point of rest for all batches every example has
+and the gradient flow $D_t=e^{-2\lambda t}D_0$. At a critical point all layers have equal norms. At a point of rest for
+all batches every example has
 $\ell_i'f(x_i)=-\lambda\|W^p\|_F^2$.""",
     source="Galanti and Poggio (2022), statement on balanced layers, from memory; the law of a step is derived here",
     reconstructed=True,
     claimed=_BALANCE,
     mutants={
-        "their convention of the decay": _BALANCE | {"flow": lambda decay: 4 * decay, "kept": lambda q: (1 - 2 * q) ** 2},
+        "their convention of the decay": _BALANCE | {"flow": lambda decay: 4 * decay,
+                                                     "kept": lambda q: (1 - 2 * q) ** 2},
         "first power of what is kept": _BALANCE | {"kept": lambda q: 1 - q},
         "the examples pull outwards": _BALANCE | {"pull": lambda decay, squared_norm: decay * squared_norm},
     },
@@ -96,18 +105,22 @@ def homogeneous(claimed: dict[str, Callable[..., Any]]) -> Evidence:
                              [sympy.expand(-claimed["flow"](decay) * difference), sympy.expand(law), -decay * size])
 
 
-@decay_balances_layers.check("simulation", title="three ReLU layers in torch, SGD with B = 2, float64: each step against the law", requires=("torch",))
+@decay_balances_layers.check("simulation",
+                             title="three ReLU layers in torch, SGD with B = 2, float64: each step against the law",
+                             requires=("torch",))
 def steps_of_a_relu_network(claimed: dict[str, Callable[..., Any]]) -> Evidence:
     import torch
 
     torch.manual_seed(0)
     sizes = ((6, 8), (8, 7), (7, 3))
-    model = torch.nn.Sequential(*[part for a, b in sizes for part in (torch.nn.Linear(a, b, bias=False), torch.nn.ReLU())][:-1]).double()
+    model = torch.nn.Sequential(*[part for a, b in sizes for part in (torch.nn.Linear(a, b, bias=False),
+                                                                      torch.nn.ReLU())][:-1]).double()
     optimizer, worst = torch.optim.SGD(model.parameters(), lr=0.1, weight_decay=0.2), 0.0
     squares = lambda tensors: torch.stack([t.detach().square().sum() for t in tensors])
     for _ in range(100):
         optimizer.zero_grad()
-        torch.nn.functional.cross_entropy(model(torch.randn(2, 6, dtype=torch.float64)), torch.randint(3, (2,))).backward()
+        torch.nn.functional.cross_entropy(model(torch.randn(2, 6, dtype=torch.float64)),
+                                          torch.randint(3, (2,))).backward()
         before, pushed = squares(model.parameters()), squares([p.grad for p in model.parameters()])
         optimizer.step()
         after = squares(model.parameters())
@@ -116,7 +129,8 @@ def steps_of_a_relu_network(claimed: dict[str, Callable[..., Any]]) -> Evidence:
     return Evidence.at_most(worst, 1e-12, seed=0)
 
 
-@decay_balances_layers.check("simulation", title="24 two-layer ReLU networks: imbalance over squared norm, full batch and single examples")
+@decay_balances_layers.check("simulation",
+                             title="24 two-layer ReLU networks: imbalance over squared norm, full batch and single examples")
 def imbalance(claimed: dict[str, Callable[..., Any]]) -> Evidence:
     """What is left follows from the law: nothing of the start, but an equal share of the squared steps."""
     full, single = descend("relu", 8), descend("relu", 1)
@@ -124,4 +138,5 @@ def imbalance(claimed: dict[str, Callable[..., Any]]) -> Evidence:
     return Evidence.contrast(
         Evidence.at_most(float(left), 1e-15, note="left of the start"),
         Evidence.at_most(float(np.median(np.abs(full.imbalance) / full.size)), 1e-3, seed=99, note="full batch"),
-        Evidence.at_least(float(np.median(np.abs(single.imbalance) / np.abs(full.imbalance))), 5.0, note="single examples over full batch"))
+        Evidence.at_least(float(np.median(np.abs(single.imbalance) / np.abs(full.imbalance))), 5.0,
+                          note="single examples over full batch"))

@@ -10,7 +10,7 @@ import numpy as np
 
 from sgdsim.nets.runs import Runs
 
-__all__ = ["EXPERIMENTS", "LIVE", "TOPIC", "Networks", "Rows", "at_best_rates", "compared", "gain", "together"]
+__all__ = ["EXPERIMENTS", "LIVE", "TOPIC", "Networks", "Rows", "at_best_rates", "best_rate", "compared", "gain", "together"]
 
 Rows = list[dict[str, Any]]
 Array = np.ndarray
@@ -58,16 +58,31 @@ def compared(rows: Rows, of: Callable[[dict[str, Any]], Any], lower_rates: bool 
 
 def at_best_rates(rows: Rows, method: str, part: str = "", metric: str = "test_accuracy") -> dict[tuple[str, str], Array]:
     """For each network and base the metric of all seeds at the rate where its mean is best; `part` such as equal_cost."""
-    values: dict[tuple[str, str], dict[float, list[float]]] = {}
+    best = best_rate(rows, method, part, metric)
+    return {key: values[best[key]] for key, values in _by_rate(rows, method, part, metric).items()}
+
+
+def best_rate(rows: Rows, method: str, part: str = "", metric: str = "test_accuracy") -> dict[tuple[str, str], float]:
+    """For each network and base the rate where the mean of a metric over the seeds is best."""
+    sign = 1 if "accuracy" in metric else -1
+    found = {}
+    for key, values in _by_rate(rows, method, part, metric).items():
+        means = {rate: sign * float(own.mean()) for rate, own in values.items()}
+        found[key] = max(means, key=means.__getitem__)
+    return found
+
+
+def _by_rate(rows: Rows, method: str, part: str, metric: str) -> dict[tuple[str, str], dict[float, Array]]:
+    """Values of all seeds for each network and base, then rate; a run that diverged has the worst value."""
     worst = 0.0 if "accuracy" in metric else np.inf
+    found: dict[tuple[str, str], dict[float, list[float]]] = {}
     for row in sorted(rows, key=lambda row: row["config"]["seed"]):
         c = row["config"]
         if c["method"] == method:
             metrics = row["metrics"].get(part) if part else row["metrics"]
-            own = values.setdefault((c["net"], c["base"]), {}).setdefault(c["learning_rate"], [])
-            own.append(metrics[metric] if metrics else worst)
-    sign = 1 if "accuracy" in metric else -1
-    return {key: np.array(max(by_rate.values(), key=lambda v: sign * np.mean(v))) for key, by_rate in values.items()}
+            values = found.setdefault((c["net"], c["base"]), {}).setdefault(c["learning_rate"], [])
+            values.append(metrics[metric] if metrics else worst)
+    return {key: {rate: np.array(values) for rate, values in by_rate.items()} for key, by_rate in found.items()}
 
 
 def gain(rows: Rows, method: str, other: str, part: str = "") -> Array:

@@ -71,14 +71,15 @@ _SMOOTH = {"local": 1e-6, "valley": 0.5, "cost": 10.0}
 smooth_functions_need_no_annealing = Claim(
     "smooth-functions-need-no-annealing",
     title="Where one valley leads down, annealing only costs",
-    statement=r"""Five dimensions, 5000 evaluations, uniform starts, medians. On the sphere proposals at temperature zero, with
-a step steered to a third accepted, end at least ten times lower than the same proposals annealed. In Rosenbrock's
-valley annealing ends above 0.5. On both, and on Ackley's function, dual annealing, which has a local search, ends
-below $10^{-6}$.""",
-    source="Practice, from memory: generalised annealing with a local search beats plain annealing on smooth problems of "
-    "low dimension. Measured here; the factor of ten and the 0.5 were settled after a look at four runs",
-    caveat="Ackley's function has many minima: there temperature zero ended lower in the median too, but 3 of 12 such runs "
-    "were stuck above 1, and 1 of 12 when annealed.",
+    statement=r"""Five dimensions, 5000 evaluations, uniform starts, medians. On the sphere proposals at temperature
+zero, with a step steered to a third accepted, end at least ten times lower than the same proposals annealed. In
+Rosenbrock's valley annealing ends above 0.5. On both, and on Ackley's function, dual annealing, which has a local
+search, ends below $10^{-6}$.""",
+    source="Practice, from memory: generalised annealing with a local search beats plain annealing on smooth "
+    "problems of low dimension. Measured here; the factor of ten and the 0.5 were settled after a look at "
+    "four runs",
+    caveat="Ackley's function has many minima: there temperature zero ended lower in the median too, but 3 of 12 "
+    "such runs were stuck above 1, and 1 of 12 when annealed.",
     reconstructed=True,
     claimed=_SMOOTH,
     mutants={

@@ -160,7 +160,7 @@ DIMENSION, STEP, UPDATES = 50, 0.1, (100, 1000, 10_000)
 
 scale_invariant_growth = Claim(
     "scale-invariant-growth",
-    title="Weights before a batch normalisation grow like $t^{1/4}$ under pure noise",
+    title="Weights before a batch normalisation grow like the fourth root of time under pure noise",
     statement=r"""Let a loss not depend on the length of $w\in\R^d$. Then its gradients are orthogonal to $w$ and
 $\propto\frac1{\|w\|}$. For pure noise, $g=\frac1{\|w\|}P\xi$ with $P$ the projection orthogonal to $w$ and
 $\xi\sim N(0,\frac1dI)$, the norm after $t$ steps is

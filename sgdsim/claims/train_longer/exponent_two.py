@@ -24,7 +24,7 @@ _PLANE: dict[str, Any] = {"bend": lambda alpha: 4 - 2**alpha, "open": {1.0: (0.0
 
 exponent_two_is_a_plane = Claim(
     "exponent-two-is-a-plane",
-    title=r"At $\alpha=2$ the landscape is a tilted plane without barriers",
+    title="A landscape of exponent two is a tilted plane without barriers",
     statement=r"""With $\E(V(x)-V(y))^2=\|x-y\|^\alpha$, the second difference over a distance $h$ along any line has
 $$\E\big(V(x+h)-2V(x)+V(x-h)\big)^2=(4-2^\alpha)\,h^\alpha,$$
 which vanishes at $\alpha=2$ (and would be negative beyond): the only such field is a random plane, down which a walker
@@ -79,7 +79,7 @@ ALPHA, NEAR, FAR = 1.0, 0.02, 3.0
 
 exponent_two_near_the_start = Claim(
     "exponent-two-near-the-start",
-    title=r"Near the start every differentiable loss measures as $\alpha=2$",
+    title="Near its start every differentiable loss measures as exponent two",
     statement=r"""For small $r$ Taylor's formula gives $(f(w_0+ru)-f(w_0))^2=r^2(u^\top\nabla f(w_0))^2+O(r^3)$, so the
 loss spreads with exponent 2 around any point with a gradient, whatever the landscape is. A landscape of waves with
 $\alpha=1$ and shortest wave number 10 has the local exponent $2$ at $r=0.02$ and $1$ only beyond its correlation length,

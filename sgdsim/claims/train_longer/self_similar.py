@@ -29,7 +29,7 @@ SITES, PATHS, STARTS = 2**17, 200, 8
 
 ultra_slow_exponent = Claim(
     "ultra-slow-exponent",
-    title=r"Activated motion on a self-similar line: distance $(T\ln t)^{2/\alpha}$",
+    title="Activated motion on a self-similar line: a power of the logarithm of time",
     statement=r"""Let $\E(V(x)-V(y))^2=|x-y|^\alpha$ on a line, $0<\alpha<2$, Gaussian. At time $t$ barriers up to
 $\Gamma=T\ln t$ have been crossed, and the distance is
 $$|x_t|=\Gamma^{2/\alpha}z,$$
