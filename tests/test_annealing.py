@@ -147,9 +147,11 @@ def test_nan_and_infinite_energies_are_refused_and_counted():
     ({"maxfev": 2}, "maxfev=2"), ({"maxfev": 10.5}, "maxfev=10.5"), ({"seed": -1}, "seed=-1"),
     ({"schedule": "exponential"}, "exponential"), ({"schedule": -1.0}, "schedule=-1.0"),
     ({"schedule": lambda k: -k}, "schedule gave"), ({"schedule": lambda k: 1.0}, "schedule gave"),
-    ({"schedule": 1.0, "final_temp": 0.1}, "final_temp=0.1"), ({"schedule": 0.0, "initial_temp": 1.0}, "initial_temp=1.0"),
+    ({"schedule": 1.0, "final_temp": 0.1}, "final_temp=0.1"),
+    ({"schedule": 0.0, "initial_temp": 1.0}, "initial_temp=1.0"),
     ({"schedule": None}, "schedule=None"), ({"tol": 1e-3}, "tol=0.001"), ({"step_size": [1.0] * 3}, r"shape \(3,\)"),
-    ({"bounds": Bounds([0] * 3, [2] * 3)}, "bounds has shapes"), ({"schedule": 1.0, "acceptance": 9.0}, "acceptance=9.0"), ({"schedule": "fast", "final_temp": 0.1}, "0.1"),
+    ({"bounds": Bounds([0] * 3, [2] * 3)}, "bounds has shapes"),
+    ({"schedule": 1.0, "acceptance": 9.0}, "acceptance=9.0"), ({"schedule": "fast", "final_temp": 0.1}, "0.1"),
     ({"acceptance": 1.0}, "acceptance=1.0"), ({"initial_temp": -1.0}, "-1.0"), ({"step_size": 0.0}, "step_size=0.0"),
     ({"bounds": [(0, 1)]}, "1 pairs"), ({"bounds": [(5, 6), (0, 1)]}, "x0="), ({"constraints": [1]}, "constraints"),
     ({"x0": [math.nan, 0.0]}, "x0="), ({"fun": lambda x: math.inf}, r"fun\(x0\)=inf"),
@@ -178,8 +180,8 @@ def test_what_a_neighbour_may_get_wrong():
     """A change that does not add up is found at any scale of the energy, and so is a NaN at the end."""
     for scale in (1e-9, 1.0, 1e9):
         with pytest.raises(ValueError, match="add up"):
-            simulated_annealing(lambda x: scale * x, 0, seed=0, schedule=0.0, maxfev=50,
-                                neighbour=lambda x, rng: Move(-scale, lambda x: x + 1))
+            simulated_annealing(lambda x, unit: unit * x, 0, (scale,), seed=0, schedule=0.0, maxfev=50,
+                                neighbour=lambda x, rng, unit=scale: Move(-unit, lambda x: x + 1))
     with pytest.raises(ValueError, match="nan"):
         simulated_annealing(lambda x: 0.0 if x == 0 else math.nan, 0, seed=0, schedule=0.0, maxfev=50,
                             neighbour=lambda x, rng: Move(-1.0, lambda x: x + 1))
@@ -189,6 +191,8 @@ def test_resuming_another_run_is_refused():
     run = simulated_annealing(bowl, [1.0, 2.0], seed=0, schedule=1.0, maxfev=50)
     with pytest.raises(ValueError, match="resume holds"):
         simulated_annealing(bowl, [1.0], seed=0, schedule=1.0, maxfev=90, resume=run)
+    with pytest.raises(ValueError, match="schedule='linear' cannot continue"):
+        simulated_annealing(bowl, [1.0, 2.0], seed=0, schedule="linear", maxfev=90, resume=run)
 
 
 def test_reflected_steps_are_symmetric():
@@ -286,7 +290,8 @@ def test_waves_in_a_bowl():
     slope = x - field.walk(x, [1.0], [0.0], np.random.default_rng(0), dtype=np.float64)
     rise = [field.value(x + h * unit) - field.value(x - h * unit) for unit in np.eye(2)]
     assert np.allclose(slope, np.stack(rise, axis=-1) / (2 * h), atol=1e-7)
-    batches = [field.walk(np.repeat(x, 4000, axis=1), [1.0], [0.0], np.random.default_rng(3), batch=4, dtype=np.float64)]
-    drawn = (np.repeat(x, 4000, axis=1) - batches[0]).reshape(3, 4, 4000, 2)
+    many = np.repeat(x, 4000, axis=1)
+    drawn = many - field.walk(many, [1.0], [0.0], np.random.default_rng(3), batch=4, dtype=np.float64)
+    drawn = drawn.reshape(3, 4, 4000, 2)
     error = drawn.std(axis=2) / math.sqrt(4000)
     assert (np.abs(drawn.mean(axis=2) - slope) < 4.5 * error).all(), "the batch's gradient is unbiased"

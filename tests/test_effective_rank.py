@@ -1,4 +1,4 @@
-"""Effective ranks, memories and windows: against truncated singular value decompositions, brute force and plain loops."""
+"""Effective ranks, memories and windows: against truncated decompositions, brute force and plain loops."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def matrix(m, n, seed):
        st.sampled_from(["spectral", "frobenius"]))
 @settings(max_examples=60, deadline=None)
 def test_least_rank_within_the_tolerance(m, n, seed, tolerance, norm):
-    """The truncation at this rank is near enough, the one below is not (and by Eckart and Young nothing else of that rank is)."""
+    """The truncation at this rank is near enough, the one below is not (nor anything else of that rank)."""
     w = matrix(m, n, seed)
     order = 2 if norm == "spectral" else "fro"
     u, s, vt = np.linalg.svd(w, full_matrices=False)
@@ -126,8 +126,8 @@ def test_a_trained_matrix_obeys_the_bound():
     (lambda: rank_of_values([-1.0], 0.1), "values holds -1"),
     (lambda: memory_steps(0.0, 1.0, 0.1), "learning_rate"), (lambda: memory_steps(0.1, -1.0, 0.1), "weight_decay=-1.0"),
     (lambda: memory_steps(0.1, 1.0, 0.0), "tolerance=0"), (lambda: memory_steps(0.1, 1.0, 0.1, 0.0), "norm_ratio=0"),
-    (lambda: memory_steps(0.1, 1.0, 0.1, momentum=1.0), "momentum=1.0"), (lambda: memory_steps([0.1], 1.0, 0.1,
-                                                                                               momentum=0.5), "momentum=0.5"),
+    (lambda: memory_steps(0.1, 1.0, 0.1, momentum=1.0), "momentum=1.0"),
+    (lambda: memory_steps([0.1], 1.0, 0.1, momentum=0.5), "momentum=0.5"),
     (lambda: rank_bound(0.1, 1.0, 0, 0.1), "batch_size=0"), (lambda: rank_bound(0.1, 1.0, 1, 0.1, uses=1.5),
                                                              "uses=1.5"),
     (lambda: unroll(np.eye(2), np.eye(2), 0.1, 0.1), "gradients has shape"),

@@ -93,6 +93,7 @@ def test_a_gradient_that_varies_within_a_step_is_resolved():
     times, alive = np.zeros(replicas), np.ones(replicas, bool)
     while alive.any():
         w[alive] -= 0.1 * (20 * np.cos(60 * w[alive]) + 2 * rng.standard_normal(alive.sum()))
+        w = np.maximum(w, -3.0)
         times[alive] += 1
         alive &= w < 1
     estimate = mean_estimate(times)

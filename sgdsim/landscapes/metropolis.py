@@ -179,7 +179,8 @@ def _graph(energies: ArrayLike, edges: ArrayLike, proposal: float | None) -> tup
 
 def _uphill(e: Array, pairs: NDArray[np.integer]) -> Array:
     """Climb along each edge from its first to its second state, and back: (2, M)."""
-    rise = e[pairs[:, 1]] - e[pairs[:, 0]]
+    with np.errstate(over="ignore"):  # an infinite climb is never made
+        rise = e[pairs[:, 1]] - e[pairs[:, 0]]
     return np.maximum([rise, -rise], 0.0)
 
 

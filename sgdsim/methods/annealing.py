@@ -118,9 +118,9 @@ def simulated_annealing(fun: Callable[..., Any], x0: Any, args: tuple[Any, ...] 
     Returns
     -------
     scipy.optimize.OptimizeResult
-        x, fun (best state that the chain met, and its energy), nfev, nit (proposals), success, status (0, or 99 when stopped), message,
-        invalid (proposals of energy NaN), history (dictionary of arrays: nit, temperature, energy, best, acceptance),
-        state (for `resume`).
+        x, fun (best state that the chain met, and its energy), nfev, nit (proposals), success, status (0, or 99 when
+        stopped), message, invalid (proposals of energy NaN), history (dictionary of arrays: nit, temperature, energy,
+        best, acceptance), state (for `resume`).
 
     Raises
     ------
@@ -148,7 +148,8 @@ def simulated_annealing(fun: Callable[..., Any], x0: Any, args: tuple[Any, ...] 
         state = _start(energy, x, seed)
         trials = min(TRIALS, maxfev // 10) if isinstance(schedule, str) and initial_temp is None else 0
         rule = initial_temperature([state.propose(energy, moves)[1] for _ in range(trials)], acceptance)
-        state.temperature = rule if initial_temp is None else initial_temp
+        if isinstance(schedule, str):
+            state.temperature = rule if initial_temp is None else initial_temp
     else:
         state = copy.deepcopy(resume.state)
         if np.shape(state.x) != np.shape(x):
@@ -157,7 +158,7 @@ def simulated_annealing(fun: Callable[..., Any], x0: Any, args: tuple[Any, ...] 
             moves.size = state.step_size
     length = max(maxfev - state.nfev + state.nit, 1)
     if not isinstance(schedule, str) and not (initial_temp is None and final_temp is None):
-        raise ValueError(f"initial_temp={initial_temp} and final_temp={final_temp} were given; only named schedules take them")
+        raise ValueError(f"initial_temp={initial_temp}, final_temp={final_temp}; only named schedules take them")
     temperatures = _schedule(schedule, state.temperature, length, final_temp)
     stopped = False
     while state.nfev + state.incremental < maxfev and not stopped:
@@ -185,6 +186,8 @@ def _start(energy: Callable[[Any], float], x: Any, seed: int | np.random.SeedSeq
 
 def _schedule(schedule: str | float | Cooling, initial: float, length: int, final: float | None) -> Cooling:
     if isinstance(schedule, str):
+        if math.isnan(initial):
+            raise ValueError(f"schedule={schedule!r} cannot continue a run that had no initial temperature")
         return cooling(schedule, initial, length, final)
     if callable(schedule):
         return schedule

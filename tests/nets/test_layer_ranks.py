@@ -134,7 +134,8 @@ def test_a_measured_cell(net):
     assert plain.status == decayed.status == "ok"
     assert measure_cells([cell])[0].metrics["norms"] == pytest.approx(decayed.metrics["norms"], rel=1e-4)
     metrics = decayed.metrics
-    assert metrics["curve_t"][-1] == 30 and len(metrics["curve_t"]) == len(metrics["ranks"]["0.1"]) == len(metrics["curve_loss"]) == 24
+    assert metrics["curve_t"][-1] == 30
+    assert len(metrics["curve_t"]) == len(metrics["ranks"]["0.1"]) == len(metrics["curve_loss"]) == 24
     assert metrics["full_rank"] == (5 if net == "resnet" else 12) and len(metrics["norms"]) == (4 if net == "resnet"
                                                                                                 else 2)
     assert all(a <= b for a, b in zip(metrics["ranks"]["0.1"], metrics["ranks"]["0.01"], strict=True))

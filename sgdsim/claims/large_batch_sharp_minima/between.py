@@ -32,16 +32,16 @@ _LINE = {"beyond": 2.0, "side": 0.5}
 sharper_along_the_line = Claim(
     "sharper-along-the-line",
     title="On the line through both networks the loss rises faster beyond the large batch",
-    statement=r"""The loss at $(1-\alpha)w_s+\alpha w_\ell$, batch statistics taken anew at each $\alpha$. Half the distance of the two beyond the large-batch
-network, at $\alpha=1.5$, the training loss has risen at least twice as much as half that distance beyond the small-batch one, at
-$\alpha=-0.5$, with batch normalisation and without.""",
+    statement=r"""The loss at $(1-\alpha)w_s+\alpha w_\ell$, batch statistics taken anew at each $\alpha$. Half the
+distance of the two beyond the large-batch network, at $\alpha=1.5$, the training loss has risen at least twice as
+much as half that distance beyond the small-batch one, at $\alpha=-0.5$, with batch normalisation and without.""",
     source="Keskar et al. (2017), Figure 3, convolutional and dense networks. At this size: measured here",
     reconstructed=True,
     caveat="One direction of several thousand, and one whose unit is the distance of the two networks.",
     claimed=_LINE,
     mutants={
         "a hundred times": _LINE | {"beyond": 100.0},
-        "compared at a quarter beyond the small, of the other side": _LINE | {"side": -0.5},
+        "between the two networks as well": _LINE | {"side": -0.5},
     },
 )
 
@@ -71,7 +71,8 @@ _DISTANCE = {"norm": 1.4, "plain": 1.1, "published": 3.0}
 large_batches_stay_closer_to_the_start = Claim(
     "large-batches-stay-closer-to-the-start",
     title="Large batches end closer to the start, but not three times",
-    statement=r"""$\|w_s-w_0\|/\|w_\ell-w_0\|$, small over large batch at one training loss, is at least 1.4 with batch normalisation and 1.1 without. The paper reports 3 to 10.""",
+    statement=r"""$\|w_s-w_0\|/\|w_\ell-w_0\|$, small over large batch at one training loss, is at least 1.4 with
+batch normalisation and 1.1 without. The paper reports 3 to 10.""",
     source="Keskar et al. (2017), section on the failure of large batches to explore. At this size: measured here",
     reconstructed=True,
     caveat="The small batch has made four to eight times as many steps of the same rate. Behind batch normalisation a larger distance is mostly a larger scale, which "
@@ -108,8 +109,9 @@ _LATE = {"early": 2.0, "late": 2.0}
 sharpness_gap_opens_late = Claim(
     "sharpness-gap-opens-late",
     title="The difference in sharpness comes with fitting: little at a loss of 0.3, much at 0.03",
-    statement=r"""With batch normalisation the metric ($\epsilon=10^{-3}$) of the two differs by less than a factor of two when both have a training loss of 0.3, and
-that of the large batch is at least twice as large at 0.03; the ratio grows from 0.3 to 0.1 and again to 0.03.""",
+    statement=r"""With batch normalisation the metric ($\epsilon=10^{-3}$) of the two differs by less than a factor of
+two when both have a training loss of 0.3, and that of the large batch is at least twice as large at 0.03; the ratio
+grows from 0.3 to 0.1 and again to 0.03.""",
     source="Keskar et al. (2017), Figure 6: sharpness against the loss along training. At this size: measured here; settled after a look at two seeds",
     reconstructed=True,
     claimed=_LATE,
@@ -138,8 +140,9 @@ _FIT = {"fall": 0.02, "rise": 1.25, "against": 1.0}
 no_over_fitting_by_large_batches = Claim(
     "no-over-fitting-by-large-batches",
     title="The large batch does not over-train: its accuracy hardly falls, and its test loss rises less than the small one's",
-    statement=r"""The test accuracy of the large batch at a training loss of 0.03 is at most two points below the largest seen on the way. Its test cross-entropy has risen by at
-least a quarter from its least value, but by less than that of the small batch: stopping early does not explain the difference.""",
+    statement=r"""The test accuracy of the large batch at a training loss of 0.03 is at most two points below the
+largest seen on the way. Its test cross-entropy has risen by at least a quarter from its least value, but by less than
+that of the small batch: stopping early does not explain the difference.""",
     source="Keskar et al. (2017), no peak of the test accuracy followed by a decay. At this size: measured here, the part on the cross-entropy after a look at the rows",
     reconstructed=True,
     caveat="In the cross-entropy on test images both batch sizes over-fit: it rises by 40 to 70 %.",

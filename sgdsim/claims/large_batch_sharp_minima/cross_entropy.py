@@ -16,10 +16,12 @@ _VANISHES = {"factor": 2.0, "disc": 2}
 curvature_vanishes_with_the_cross_entropy = Claim(
     "curvature-vanishes-with-the-cross-entropy",
     title="A longer trained network is flatter: curvature is at most twice the cross-entropy",
-    statement=r"""The Hessian of the cross-entropy $f=-\ln p_y$ with respect to the logits, $\operatorname{diag}(p)-pp^\top$, has for every probability $p$ and class $y$
+    statement=r"""The Hessian of the cross-entropy $f=-\ln p_y$ with respect to the logits,
+$\operatorname{diag}(p)-pp^\top$, has for every probability $p$ and class $y$
 $$\lambda_1\le\max_i2p_i(1-p_i)\le2(1-p_y)\le2f.$$
-The Gauss-Newton matrix of a network with Jacobians of the logits bounded by $J$ is at most $2J^2f$: as the training loss goes to zero, so does sharpness, in small batches
-and large ones. At unequal losses the metric tells which network was trained longer.""",
+The Gauss-Newton matrix of a network with Jacobians of the logits bounded by $J$ is at most $2J^2f$: as the training
+loss goes to zero, so does sharpness, in small batches and large ones. At unequal losses the metric tells which
+network was trained longer.""",
     source="Derived here, by Gershgorin's circles",
     reconstructed=True,
     claimed=_VANISHES,

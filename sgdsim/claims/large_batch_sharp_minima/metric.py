@@ -50,9 +50,9 @@ box_sharpness_is_a_weighted_trace = Claim(
     title="The box metric is a weighted trace, not the largest eigenvalue",
     statement=r"""With a diagonal Hessian of entries $h_i\ge0$ the metric at a point $x$ with gradient $g$ is
 $$\phi=\frac{100}{1+f}\sum_i\Big(|g_i|b_i+\tfrac12h_ib_i^2\Big),\qquad b_i=\epsilon(|x_i|+1),$$
-at a minimiser a weighted trace of order $\epsilon^2$, before it a sum of gradients of order $\epsilon$. For any Hessian $H\succeq0$ at
-a minimiser the largest rise lies between $\frac12\sum_iH_{ii}b_i^2$, the mean rise over the corners of the box, and
-$\frac12\lambda_1\|b\|^2$.""",
+at a minimiser a weighted trace of order $\epsilon^2$, before it a sum of gradients of order $\epsilon$. For any
+Hessian $H\succeq0$ at a minimiser the largest rise lies between $\frac12\sum_iH_{ii}b_i^2$, the mean rise over the
+corners of the box, and $\frac12\lambda_1\|b\|^2$.""",
     source="Keskar et al. (2017), Metric 2.1, and the remark that for small radii it relates to the largest eigenvalue, which this corrects. Derived here",
     reconstructed=True,
     claimed=_TRACE,
@@ -101,10 +101,12 @@ _DIMENSION = {"factor": lambda n: 1 + 2 * (n - 1) / np.pi, "symbolic": lambda n,
 box_sharpness_grows_with_the_dimension = Claim(
     "box-sharpness-grows-with-the-dimension",
     title="At one and the same largest eigenvalue the metric grows with the number of weights",
-    statement=r"""Rank one Hessians $H=\lambda vv^\top$ with $\|v\|=1$ at $x=0$ have one and the same largest eigenvalue, and the largest rise
-$\frac{\lambda\epsilon^2}2(\sum_i|v_i|)^2$. Along a coordinate axis that is $\frac{\lambda\epsilon^2}2$. For $v$ uniform on the sphere it is on average
+    statement=r"""Rank one Hessians $H=\lambda vv^\top$ with $\|v\|=1$ at $x=0$ have one and the same largest
+eigenvalue, and the largest rise $\frac{\lambda\epsilon^2}2(\sum_i|v_i|)^2$. Along a coordinate axis that is
+$\frac{\lambda\epsilon^2}2$. For $v$ uniform on the sphere it is on average
 $$\frac{\lambda\epsilon^2}2\Big(1+\frac{2(n-1)}\pi\Big),$$
-6367 times as much in $10^4$ dimensions. A radius in one network is no radius in another: $\epsilon\sqrt n$ has to be kept.""",
+6367 times as much in $10^4$ dimensions. A radius in one network is no radius in another: $\epsilon\sqrt n$ has to be
+kept.""",
     source="Keskar et al. (2017) call the metric invariant to the dimension of the problem; that it is not, and the exact mean, are derived here",
     reconstructed=True,
     claimed=_DIMENSION,
@@ -150,10 +152,10 @@ _SUBSPACE = {"moment": lambda trace, k, l: trace if k == l else 0, "columns": 20
 sharpness_in_a_random_subspace = Claim(
     "sharpness-in-a-random-subspace",
     title="In a random subspace the metric is the trace, times the number of columns",
-    statement=r"""For an $n\times p$ matrix $A$ of independent standard normals $\E[A^\top HA]=\tr(H)\,I_p$. At a minimiser at $x=0$ hence
-$\E\phi_A\ge50\,\epsilon^2p\,\tr(H)/(1+f)$, with equality for $p=1$ (for $p=8$ and
-eigenvalues $1/i$ it is 1.95 times as much). With columns of length one everything is $n$ times smaller in the
-mean: the paper does not say how the columns are scaled, and its numbers depend on it.""",
+    statement=r"""For an $n\times p$ matrix $A$ of independent standard normals $\E[A^\top HA]=\tr(H)\,I_p$. At a
+minimiser at $x=0$ hence $\E\phi_A\ge50\,\epsilon^2p\,\tr(H)/(1+f)$, with equality for $p=1$ (for $p=8$ and
+eigenvalues $1/i$ it is 1.95 times as much). With columns of length one everything is $n$ times smaller in the mean:
+the paper does not say how the columns are scaled, and its numbers depend on it.""",
     source="Keskar et al. (2017) relate it to Ritz values; derived here",
     reconstructed=True,
     claimed=_SUBSPACE,

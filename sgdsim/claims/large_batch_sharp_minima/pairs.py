@@ -55,10 +55,12 @@ _SHARPER = {"box": 1.5, "eigenvalue": 1.3, "filters": 1.2, "relative": 1.1, "ord
 large_batches_end_in_sharper_minima = Claim(
     "large-batches-end-in-sharper-minima",
     title="Large batches end in sharper minima, at one training loss and by every measure",
-    statement=r"""Perceptrons with and without batch normalisation at a training loss of 0.03. The metric at $\epsilon=10^{-3}$ is at least 1.5 times as
-large for batches of 410 as for 32, in the full space and in a random one of 100 dimensions, and the largest eigenvalue at least 1.3 times; without the added 1 in the box
-the metric is at least 1.1 times as large, and along filter-normalised directions the loss rises at least 1.2 times as much. It is no order of magnitude. And on the digits, which are fitted with
-ease, the metric of the large batch is not even 1.5 times as large.""",
+    statement=r"""Perceptrons with and without batch normalisation at a training loss of 0.03. The metric at
+$\epsilon=10^{-3}$ is at least 1.5 times as large for batches of 410 as for 32, in the full space and in a random one
+of 100 dimensions, and the largest eigenvalue at least 1.3 times; without the added 1 in the box the metric is at
+least 1.1 times as large, and along filter-normalised directions the loss rises at least 1.2 times as much. It is no
+order of magnitude. And on the digits, which are fitted with ease, the metric of the large batch is not even 1.5 times
+as large.""",
     source="Keskar et al. (2017), Tables 3 and 4: one to two orders of magnitude. At this size: measured here; the bands of the first two were set before, the others after a look at five seeds",
     reconstructed=True,
     caveat="Adam at its usual rate for both batch sizes, at one training loss. A factor of 3 to 5, not of 10 to 200; on easy data none; "
@@ -68,7 +70,7 @@ ease, the metric of the large batch is not even 1.5 times as large.""",
         "eight times": _SHARPER | {"box": 8.0},
         "twenty times the eigenvalue": _SHARPER | {"eigenvalue": 20.0},
         "half as large again is no order": _SHARPER | {"order": 1.5},
-        "no difference on the digits is a difference": _SHARPER | {"digits": 0.1},
+        "any ratio will do": _SHARPER | {"digits": 0.1, "eigenvalue": 0.1},
     },
 )
 
@@ -100,7 +102,9 @@ def sharper_by_an_order(claimed: dict[str, float], rows: Rows) -> Evidence:
 @large_batches_end_in_sharper_minima.check("network", title="digits, batch normalisation: sharper", requires=LIVE, runs=DIGITS,
                                            expect="refuted")
 def sharper_on_the_digits(claimed: dict[str, float], rows: Rows) -> Evidence:
-    return Evidence.at_least(large_over_small(at_radius(rows, -1)), claimed["digits"])
+    return Evidence.contrast(
+        Evidence.at_least(large_over_small(at_radius(rows, -1)), claimed["digits"], note="box"),
+        Evidence.at_least(large_over_small(pairs(rows, "largest")), claimed["eigenvalue"], note="eigenvalue"))
 
 
 @large_batches_end_in_sharper_minima.check("network", title=ON_CIFAR, runs=CIFAR)
@@ -115,9 +119,10 @@ _RADIUS = {"small": 2.0, "large": 1.3, "growth": 2.5}
 sharpness_depends_on_the_radius = Claim(
     "sharpness-depends-on-the-radius",
     title="With a radius ten times as large the difference is gone",
-    statement=r"""The same networks with batch normalisation. At $\epsilon=10^{-3}$ the metric of the large batch is at least twice that of the small one, at
-$5\cdot10^{-3}$ that ratio is less, and at $10^{-2}$ it is at most 1.3. There the large batch's metric is less than 2.5 times what it is at half the
-radius, where a quadratic at its minimum has four times: the box has left the basin.""",
+    statement=r"""The same networks with batch normalisation. At $\epsilon=10^{-3}$ the metric of the large batch is
+at least twice that of the small one, at $5\cdot10^{-3}$ that ratio is less, and at $10^{-2}$ it is at most 1.3. There
+the large batch's metric is less than 2.5 times what it is at half the radius, where a quadratic at its minimum has
+four times: the box has left the basin.""",
     source="Derived and measured here; the bands were settled after a look at the rows",
     reconstructed=True,
     caveat="Without batch normalisation the ratio falls as well, but stays above 1.",
@@ -148,9 +153,9 @@ _GAP = {"norm": 0.0, "plain": 0.01, "published": 0.02}
 large_batch_generalisation_gap = Claim(
     "large-batch-generalisation-gap",
     title="The large batch tests worse behind batch normalisation only, and by less than a point and a half",
-    statement=r"""The same pairs of networks, of which each large-batch one is several times as sharp. With batch normalisation the large batch has the lower test accuracy, by more than
-zero; without it the accuracies differ by less than one point. In neither is the gap the two points of the convolutional networks of the
-paper.""",
+    statement=r"""The same pairs of networks, of which each large-batch one is several times as sharp. With batch
+normalisation the large batch has the lower test accuracy, by more than zero; without it the accuracies differ by less
+than one point. In neither is the gap the two points of the convolutional networks of the paper.""",
     source="Keskar et al. (2017), Table 2: 0.2 points (F1) to 5.3 (C4). At this size: measured here; after two seeds of a pilot that found 1.3 and 0 points at a training loss of 0.01",
     reconstructed=True,
     caveat="4096 images and small perceptrons. The cross-entropy on test images tells the opposite without batch normalisation: there the small batch's is higher.",

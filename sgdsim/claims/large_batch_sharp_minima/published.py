@@ -23,10 +23,11 @@ _TABLES = {"low": 2.0, "high": 4.0, "outside": 10, "smallest": 1.01, "order": 10
 published_sharpness_is_not_quadratic = Claim(
     "published-sharpness-is-not-quadratic",
     title="The published radii are not in the quadratic range",
-    statement=r"""For a convex quadratic, at its minimum or not, twice the radius multiplies the metric by at least 2 (gradient only) and at most
-4 (minimum). Of the 24 pairs that the paper prints for $\epsilon=10^{-3}$ and $5\cdot10^{-4}$ ten lie outside, whatever is hidden by rounding: eight grow faster, two more slowly, one of
-them, 9.22 after 9.17, hardly at all, which no convex function does. The metric of the large batch is 8.7 to 223 times that of the small one (full
-space, $10^{-3}$): one or two orders of magnitude, but for C3 not one.""",
+    statement=r"""For a convex quadratic, at its minimum or not, twice the radius multiplies the metric by at least 2
+(gradient only) and at most 4 (minimum). Of the 24 pairs that the paper prints for $\epsilon=10^{-3}$ and
+$5\cdot10^{-4}$ ten lie outside, whatever is hidden by rounding: eight grow faster, two more slowly, one of them, 9.22
+after 9.17, hardly at all, which no convex function does. The metric of the large batch is 8.7 to 223 times that of
+the small one (full space, $10^{-3}$): one or two orders of magnitude, but for C3 not one.""",
     source="Keskar et al. (2017), Tables 3 and 4, as printed in the first arXiv version; the bounds are derived here",
     reconstructed=True,
     claimed=_TABLES,

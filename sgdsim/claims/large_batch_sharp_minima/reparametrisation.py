@@ -27,8 +27,8 @@ _VALLEY = {"curvature": valley_curvature, "metric": lambda w: ((2 + w + 1 / w) /
 flat_or_sharp_at_equal_loss = Claim(
     "flat-or-sharp-at-equal-loss",
     title="Every minimum of a product of weights computes the same, and is as sharp as one likes",
-    statement=r"""The function $f=\frac12(w_1w_2-1)^2$ of a linear network with one unit in each of two layers is zero on the whole curve $w_1w_2=1$,
-where the network is the identity. The eigenvalues of the Hessian there are $0$ and
+    statement=r"""The function $f=\frac12(w_1w_2-1)^2$ of a linear network with one unit in each of two layers is zero
+on the whole curve $w_1w_2=1$, where the network is the identity. The eigenvalues of the Hessian there are $0$ and
 $$w_1^2+w_2^2=w_1^2+w_1^{-2}\in[2,\infty).$$
 The metric follows: for small radii it is $\big(\frac{2+w_1+1/w_1}4\big)^2$ times what it is at $w_1=1$.""",
     source="Dinh et al. (2017), for ReLU networks; this smallest case is derived here",
@@ -74,8 +74,8 @@ scale_invariance_hides_sharpness = Claim(
     title="Behind a normalisation the Hessian falls as the square of the weights' scale",
     statement=r"""A layer in front of a normalisation has $f(cw)=f(w)$ for $c>0$. Differentiated twice this gives
 $$\nabla f(cw)=c^{-1}\nabla f(w),\qquad\nabla^2f(cw)=c^{-2}\nabla^2f(w).$$
-The metric with the box $\epsilon(|w_i|+1)$ therefore moves with $c$: from $c=10$ to $c=0.1$ by a factor of more than 50. With the box
-$\epsilon|w_i|$, without the added 1, it stays what it is.""",
+The metric with the box $\epsilon(|w_i|+1)$ therefore moves with $c$: from $c=10$ to $c=0.1$ by a factor of more than
+50. With the box $\epsilon|w_i|$, without the added 1, it stays what it is.""",
     source="Dinh et al. (2017) for the argument; derived here",
     reconstructed=True,
     claimed=_SCALE,

@@ -21,10 +21,11 @@ _SEARCH = {"one": 0.855, "five": 0.97, "many": 0.85, "patient": 0.99, "zero": 0.
 ten_iterations_miss_the_maximum = Claim(
     "ten-iterations-miss-the-maximum",
     title="Ten iterations of L-BFGS-B: most of the maximum from a random start, nothing from the centre",
-    statement=r"""Quadratics in 12 dimensions whose exact maximum is known: ten iterations of L-BFGS-B from a random point of the box reach 0.855 of
-it on average, anything from a third to all of it; the best of five starts reaches 0.97. With $10^4$ coordinates and a diagonal Hessian, where every corner
-is best, ten iterations reach 0.85 and a hundred 0.99. A start in the centre returns 0, because the gradient vanishes there. And with the default
-tolerances in units in which the box has side 2 the search ends where it began, at less than 0.2.""",
+    statement=r"""Quadratics in 12 dimensions whose exact maximum is known: ten iterations of L-BFGS-B from a random
+point of the box reach 0.855 of it on average, anything from a third to all of it; the best of five starts reaches
+0.97. With $10^4$ coordinates and a diagonal Hessian, where every corner is best, ten iterations reach 0.85 and a
+hundred 0.99. A start in the centre returns 0, because the gradient vanishes there. And with the default tolerances in
+units in which the box has side 2 the search ends where it began, at less than 0.2.""",
     source="Keskar et al. (2017): ten iterations; start, scaling and tolerances are not given. Measured here",
     reconstructed=True,
     claimed=_SEARCH,

@@ -40,9 +40,11 @@ small_batches_need_uniform_minima = Claim(
     title="Small batches can only stay at minima that are flat and equal for all examples",
     statement=r"""Near a common minimiser of all examples a step multiplies $\E w^2$ by
 $$(1-\eta a)^2+\frac{\eta^2s^2}B\,\frac{N-B}{N-1},$$
-so that it does not grow exactly for $\eta\le\eta_B=2a\big/\big(a^2+\frac{s^2}B\frac{N-B}{N-1}\big)$: a smaller batch asks for a smaller curvature $a$ and for less of its spread
-$s$. Two examples, $\min\{x^2,0.1(x-1)^2\}$ and $\min\{x^2,1.9(x-1)^2\}$, have two minima of equal mean curvature 2, with $s=0$ at 0 and $s=1.8$
-at 1. There $\eta_1=0.552$: from $x=1.001$ all walkers stay with $B=1$ at $\eta=0.54$, all end at 0 at $\eta=0.6$, and with the full batch all stay.""",
+so that it does not grow exactly for $\eta\le\eta_B=2a\big/\big(a^2+\frac{s^2}B\frac{N-B}{N-1}\big)$: a smaller batch
+asks for a smaller curvature $a$ and for less of its spread $s$. Two examples, $\min\{x^2,0.1(x-1)^2\}$ and
+$\min\{x^2,1.9(x-1)^2\}$, have two minima of equal mean curvature 2, with $s=0$ at 0 and $s=1.8$ at 1. There
+$\eta_1=0.552$: from $x=1.001$ all walkers stay with $B=1$ at $\eta=0.54$, all end at 0 at $\eta=0.6$, and with the
+full batch all stay.""",
     source="Wu, Ma and E (2018), stability of a minimum, from memory; algebra, example and the gap to single paths are derived here",
     reconstructed=True,
     caveat=r"The limit is that of the mean square. A single path leaves for good only where $\E\ln|1-\eta a_{\mathcal B}|>0$, at a rate at least as large: 1.013 "
@@ -138,8 +140,9 @@ flat_minima_hold_more_mass = Claim(
     statement=r"""For $dx=-V'dt+\sqrt{T\,D(x)}\,dW$ (Ito) with $T=\eta/B$ the stationary density is
 $$p\propto\frac1D\exp\Big(-\frac2T\int\frac{V'}D\,dx\Big).$$
 With $D=cV''$ and two parabolic wells of one depth $E$ and curvatures $h_s>h_f$ the flat one holds about
-$\frac{h_s}{h_f}\exp\big[\frac{2E}{cT}\big(\frac1{h_f}-\frac1{h_s}\big)\big]$ times the mass of the sharp one. For $h_s=4$, $h_f=1$, $E=\frac12$, $c=1$ the exact ratios are
-10.26, 16.46, 29.66 at $T=1,0.6,0.4$, which is 1.21, 1.18, 1.14 times the formula. A simulation finds them as its step goes to zero.""",
+$\frac{h_s}{h_f}\exp\big[\frac{2E}{cT}\big(\frac1{h_f}-\frac1{h_s}\big)\big]$ times the mass of the sharp one. For
+$h_s=4$, $h_f=1$, $E=\frac12$, $c=1$ the exact ratios are 10.26, 16.46, 29.66 at $T=1,0.6,0.4$, which is 1.21, 1.18,
+1.14 times the formula. A simulation finds them as its step goes to zero.""",
     source="Noise proportional to the Hessian: as in Jastrzebski et al. (2017) and Wu, Ma and E (2018), from memory; this ratio is derived here",
     reconstructed=True,
     caveat="One dimension, noise exactly proportional to the curvature. Because the noise jumps at the top of the barrier, the error of an Euler step "

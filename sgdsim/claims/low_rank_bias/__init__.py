@@ -1,4 +1,4 @@
-"""Weight decay, the noise of SGD and the rank of weight matrices: what is exact, what the bound can say, what networks do."""
+"""Weight decay, the noise of SGD and the rank of weights: what is exact, what the bound can say, what networks do."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from sgdsim.claims.low_rank_bias.fixed_points import (
 )
 from sgdsim.claims.low_rank_bias.gradient_rank import batch_norm_takes_one_rank, rank_of_a_batch_gradient
 from sgdsim.claims.low_rank_bias.memory import decaying_rates_keep_the_memory, momentum_shortens_the_memory
-from sgdsim.claims.low_rank_bias.networks import (
+from sgdsim.claims.low_rank_bias.network_kinds import (
     batch_norm_keeps_ranks,
     convolutions_lose_rank_late,
-    faded_past_sets_the_rank,
     low_rank_is_not_what_generalises,
+)
+from sgdsim.claims.low_rank_bias.networks import (
+    faded_past_sets_the_rank,
     rank_falls_with_decay_and_rate,
     small_batches_lower_rank,
 )

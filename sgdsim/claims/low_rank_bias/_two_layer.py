@@ -1,4 +1,4 @@
-"""The two-layer network of this topic's simulations: eight random examples in five dimensions, six hidden units, half the squared error."""
+"""The two-layer network of this topic's simulations: eight random examples in five dimensions, six hidden units."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def problems(seeds: range) -> tuple[Array, Array, Array, Array]:
 
 @dataclass(frozen=True)
 class Gradients:
-    """Of each example's own loss: residuals (R, B), errors of the hidden units (R, B, h), gradients of the last layer (R, B, h)."""
+    """Of each example's own loss: residuals (R, B), errors of the hidden units and last layer's gradients (R, B, h)."""
 
     residual: Array
     hidden: Array
@@ -33,7 +33,7 @@ class Gradients:
 
 
 def gradients(x: Array, y: Array, first: Array, last: Array, activation: str) -> Gradients:
-    """Gradients of half the squared error of f(x) = last . act(first x), no biases; that of the first layer is hidden x'."""
+    """Gradients of half the squared error of last . act(first x), no biases; that of the first layer is hidden x'."""
     z = x @ first.transpose(0, 2, 1)
     unit, slope = (np.tanh(z), 1 - np.tanh(z) ** 2) if activation == "tanh" else (np.maximum(z, 0), (z > 0) * 1.0)
     residual = (unit * last[:, None]).sum(axis=2) - y
@@ -42,7 +42,7 @@ def gradients(x: Array, y: Array, first: Array, last: Array, activation: str) ->
 
 @dataclass(frozen=True)
 class Descent:
-    """Means over the last thousand steps, (R,): length of a step, and the least ratio of the first layer's step to its bound.
+    """Over the last thousand steps, (R,): mean length, and least ratio of the first layer's step to its bound.
 
     `imbalance` is the squared norm of the first layer minus that of the last at the end, `size` that of the first.
     """
@@ -78,8 +78,10 @@ def descend(activation: str, batch_size: int, replicas: int = 24, steps: int = 2
 
 @lru_cache
 def critical_points(decay: float, replicas: int = 12) -> tuple[Array, Array, Array, Array]:
-    """Minima of the tanh network's mean loss with decay, (R,) each: noise tr Sigma of the first layer, its nuclear norm, its squared
-    Frobenius norm, and the largest entry of the gradient."""
+    """Minima of the tanh network's mean loss with decay, (R,) each.
+
+    Noise tr Sigma of the first layer, its nuclear norm, its squared Frobenius norm, the largest entry of the gradient.
+    """
     from scipy.optimize import minimize
 
     found = []

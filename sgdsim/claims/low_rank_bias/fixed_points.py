@@ -66,7 +66,7 @@ def exchange(claimed: dict[str, Any]) -> Evidence:
 
 @lru_cache
 def turned_input(angle: float, steps: int = 20_000, rate: float = 0.1, decay: float = 0.5, seed: int = 0) -> float:
-    """Mean length of the last thousand steps of SGD, B = 1, on three parallel inputs of which one is turned by the angle."""
+    """Mean length of the last thousand steps of SGD, B = 1, on three parallel inputs, one turned by the angle."""
     scale, u, rng = np.array([1.0, -0.7, 1.3]), np.array([1.0, 0.5]), np.random.default_rng(seed)
     inputs, targets = scale[:, None] * np.array([1.0, 0.0]), (scale + decay / scale)[:, None] * u
     inputs[1] = scale[1] * np.array([np.cos(angle), np.sin(angle)])
@@ -92,7 +92,7 @@ def turning(claimed: dict[str, Any]) -> Evidence:
 
 
 def _linear_minimum(targets: list[Any], decay: Any, layers: int) -> tuple[Any, Any, Any]:
-    """Noise, nuclear and squared Frobenius norm of the first layer at the minimum for orthonormal inputs and targets a_i e_i."""
+    """Noise, nuclear and squared Frobenius norm of the first layer at the minimum; inputs e_i, targets a_i e_i."""
     import sympy
 
     m = len(targets)

@@ -1,4 +1,4 @@
-"""How large the rank of a batch gradient can be: dense layers, shared ones, residual connections, batch normalisation."""
+"""How large the rank of a batch gradient can be: dense and shared layers, residual connections, batch normalisation."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from sgdsim.ledger import Claim
 __all__ = ["batch_norm_takes_one_rank", "rank_of_a_batch_gradient"]
 
 INPUTS, OUTPUTS = 16, 12  # of the dense layers below; the convolution has 16 channels and patches of 4 x 9
-#: Kind of layer to how often one example uses its matrix: dense, dense beside a skip connection, dense used at two depths, a convolution of
-#: 2 x 2 positions in a residual block, a projection of five tokens.
+#: Kind of layer to how often one example uses its matrix: dense, dense beside a skip connection, dense used at two
+#: depths, a convolution of 2 x 2 positions in a residual block, a projection of five tokens.
 USES = {"dense": 1, "skip": 1, "twice": 2, "convolution": 4, "tokens": 5}
 
 
@@ -78,7 +78,7 @@ ranks.""",
 
 
 @rank_of_a_batch_gradient.check("algebra",
-                                title="chain rule with a skip connection and tied weights; minors of a sum of outer products")
+                                title="chain rule with a skip connection and tied weights; minors of sums")
 def vanishing_minors(claimed: dict[str, Any]) -> Evidence:
     import sympy
 

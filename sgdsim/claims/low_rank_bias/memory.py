@@ -66,7 +66,7 @@ def two_roots(claimed: dict[str, Any]) -> Evidence:
 
 
 @momentum_shortens_the_memory.check("simulation",
-                                    title="torch.optim.SGD with momentum 0.9: part that no window explains; steps to forget",
+                                    title="torch.optim.SGD, momentum 0.9: part that no window explains; memory",
                                     requires=("torch",))
 def torch_momentum(claimed: dict[str, Any]) -> Evidence:
     weights, gradients = _momentum_run()

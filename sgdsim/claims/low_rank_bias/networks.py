@@ -1,4 +1,4 @@
-"""Claims on networks: what decay, rate, batch size and the number of updates do to the effective rank of trained weights.
+"""Claims on networks: what decay, rate, batch size and the number of updates do to the rank of trained weights.
 
 Ranks are those of the matrices between hidden layers, singular values above 1 % of the largest unless said, at the end
 of training. Digits are measured when asked for; Fashion-MNIST and a residual network are stored; MNIST is stored if a
@@ -11,40 +11,21 @@ from typing import Any
 
 import numpy as np
 
+from sgdsim.claims.low_rank_bias._network_rows import Rows, gap, rank
 from sgdsim.claims.low_rank_bias.unrolling import bound_is_empty_in_practice
 from sgdsim.evidence import Evidence
 from sgdsim.ledger import Claim
 from sgdsim.nets.runs import Runs
 from sgdsim.spectra.weight_memory import rank_bound
-from sgdsim.statistics import Estimate, mean_estimate, ratio_estimate
+from sgdsim.statistics import mean_estimate, ratio_estimate
 
-__all__ = ["batch_norm_keeps_ranks", "convolutions_lose_rank_late", "faded_past_sets_the_rank",
-           "low_rank_is_not_what_generalises", "rank_falls_with_decay_and_rate", "small_batches_lower_rank"]
+__all__ = ["explained_by", "faded_past_sets_the_rank", "rank_falls_with_decay_and_rate", "small_batches_lower_rank"]
 
-Rows = list[dict[str, Any]]
 Array = np.ndarray
 LIVE = ("torch", "sklearn")
 FASHION, DIGITS = Runs("low_rank_bias/fashion"), Runs("low_rank_bias/digits")
-STRONG = {"weight_decay": 0.016, "learning_rate": 0.1}  # on Fashion-MNIST
+STRONG: dict[str, Any] = {"weight_decay": 0.016, "learning_rate": 0.1}  # on Fashion-MNIST
 EPOCHS = {8: 6144, 32: 1536, 128: 384}  # 48 at each batch size, on Fashion-MNIST
-
-
-def _values(rows: Rows, read: Any, **settings: Any) -> Array:
-    """What `read` finds in the metrics of the cells with these settings, one entry a seed."""
-    own = [row for row in rows if all(row["config"][name] == value for name, value in settings.items())]
-    return np.array([read(row["metrics"]) for row in sorted(own, key=lambda row: row["config"]["seed"])
-                     if row["status"] == "ok"])
-
-
-def _rank(rows: Rows, tolerance: str = "0.01", **settings: Any) -> Array:
-    """Mean effective rank of the inner matrices at the end, one entry a seed."""
-    return _values(rows, lambda metrics: metrics["ranks"][tolerance][-1], **settings)
-
-
-def _gap(above: Array, below: Array) -> Estimate:
-    """Mean difference over the seeds that both have; seeds count from 0."""
-    common = min(len(above), len(below))
-    return mean_estimate(above[:common] - below[:common])
 
 
 # --- decay and rate ----------------------------------------------------------------------------------------
@@ -75,25 +56,25 @@ the doubling of $\eta$ from 0.05. On the digits, $48\times48$, $\lambda=0.02$ le
                                       requires=LIVE, runs=DIGITS)
 def decay_on_digits(claimed: dict[str, float], rows: Rows) -> Evidence:
     return Evidence.contrast(
-        Evidence.at_least(mean_estimate(_rank(rows, batch_size=8, weight_decay=0.0) / 48), claimed["full"],
+        Evidence.at_least(mean_estimate(rank(rows, batch_size=8, weight_decay=0.0) / 48), claimed["full"],
                           note="without decay"),
-        Evidence.at_most(mean_estimate(_rank(rows, batch_size=8, weight_decay=0.02) / 48), claimed["digits"],
+        Evidence.at_most(mean_estimate(rank(rows, batch_size=8, weight_decay=0.02) / 48), claimed["digits"],
                          note="with decay"))
 
 
 @rank_falls_with_decay_and_rate.check("network",
-                                      title="Fashion-MNIST: share of the rank without decay, ranks lost by each doubling",
+                                      title="Fashion-MNIST: share left without decay, ranks lost by each doubling",
                                       runs=FASHION)
 def decay_on_fashion(claimed: dict[str, float], rows: Rows) -> Evidence:
     own = [row for row in rows if row["config"]["batch_size"] == 8]
-    full = [Evidence.at_least(mean_estimate(_rank(rows, batch_size=size, steps=steps, weight_decay=0.0,
+    full = [Evidence.at_least(mean_estimate(rank(rows, batch_size=size, steps=steps, weight_decay=0.0,
                                                   learning_rate=rate) / 64),
                               claimed["full"], note=f"B = {size}, {steps} steps, rate {rate:g}")
             for size, steps in (*EPOCHS.items(), (32, 6144)) for rate in (0.05, 0.1)]
-    falls = [Evidence.at_least(_gap(_rank(own, weight_decay=low, learning_rate=0.1),
-                                    _rank(own, weight_decay=2 * low, learning_rate=0.1)),
+    falls = [Evidence.at_least(gap(rank(own, weight_decay=low, learning_rate=0.1),
+                                    rank(own, weight_decay=2 * low, learning_rate=0.1)),
                                claimed["fall"], note=f"lost from decay {low:g}") for low in (0.004, 0.008)]
-    rate = _gap(*[_rank(own, weight_decay=0.008, learning_rate=rate) for rate in (0.05, 0.1)])
+    rate = gap(*[rank(own, weight_decay=0.008, learning_rate=rate) for rate in (0.05, 0.1)])
     return Evidence.contrast(*full, *falls, Evidence.at_least(rate, claimed["rate"], note="lost by twice the rate"))
 
 
@@ -127,37 +108,37 @@ of 64 ranks. Gradient descent without any noise has the lowest rank.""",
 @small_batches_lower_rank.check("network", title="digits, equal epochs: rank at B = 64 over that at B = 8",
                                 requires=LIVE, runs=DIGITS)
 def epochs_on_digits(claimed: dict[str, float], rows: Rows) -> Evidence:
-    large, small = (_rank(rows, batch_size=size, steps=steps, weight_decay=0.02) for size,
+    large, small = (rank(rows, batch_size=size, steps=steps, weight_decay=0.02) for size,
                     steps in ((64, 384), (8, 3072)))
     return Evidence.at_least(ratio_estimate(large, small), claimed["ratio"])
 
 
 @small_batches_lower_rank.check("network", title="Fashion-MNIST, equal epochs", runs=FASHION)
 def epochs_on_fashion(claimed: dict[str, float], rows: Rows) -> Evidence:
-    ranks = {size: _rank(rows, batch_size=size, steps=steps, momentum=0.0, **STRONG) for size, steps in EPOCHS.items()}
+    ranks = {size: rank(rows, batch_size=size, steps=steps, momentum=0.0, **STRONG) for size, steps in EPOCHS.items()}
     return Evidence.contrast(
         Evidence.at_least(ratio_estimate(ranks[128], ranks[8]), claimed["ratio"], note="B = 128 over B = 8"),
-        Evidence.at_least(_gap(ranks[32], ranks[8]), 0.0, note="B = 32 minus B = 8"),
-        Evidence.at_least(_gap(ranks[128], ranks[32]), 0.0, note="B = 128 minus B = 32"))
+        Evidence.at_least(gap(ranks[32], ranks[8]), 0.0, note="B = 32 minus B = 8"),
+        Evidence.at_least(gap(ranks[128], ranks[32]), 0.0, note="B = 128 minus B = 32"))
 
 
 @small_batches_lower_rank.check("network", title="digits, equal updates: rank at B = 8 minus that at B = 64",
                                 requires=LIVE, runs=DIGITS)
 def updates_on_digits(claimed: dict[str, float], rows: Rows) -> Evidence:
-    gap = _gap(*[_rank(rows, batch_size=size, steps=3072, weight_decay=0.02) for size in (8, 64)])
-    return Evidence.contrast(Evidence.at_least(gap, claimed["larger"], note="more at B = 8"),
-                             Evidence.at_most(gap, claimed["spread"]))
+    more = gap(*[rank(rows, batch_size=size, steps=3072, weight_decay=0.02) for size in (8, 64)])
+    return Evidence.contrast(Evidence.at_least(more, claimed["larger"], note="more at B = 8"),
+                             Evidence.at_most(more, claimed["spread"]))
 
 
 @small_batches_lower_rank.check("network",
                                 title="Fashion-MNIST, equal updates: rank at B = 8 minus that of larger batches",
                                 runs=FASHION)
 def updates_on_fashion(claimed: dict[str, float], rows: Rows) -> Evidence:
-    small, *larger = (_rank(rows, batch_size=size, steps=6144, momentum=0.0, **STRONG) for size in (8, 32, 128, 1024))
+    small, *larger = (rank(rows, batch_size=size, steps=6144, momentum=0.0, **STRONG) for size in (8, 32, 128, 1024))
     arms = []
     for size, ranks in zip(("32", "128", "full batch"), larger, strict=True):
-        gap = _gap(small, ranks)
-        arms += [Evidence.at_least(gap, claimed["larger"], note=size), Evidence.at_most(gap, claimed["spread"])]
+        more = gap(small, ranks)
+        arms += [Evidence.at_least(more, claimed["larger"], note=size), Evidence.at_most(more, claimed["spread"])]
     return Evidence.contrast(*arms)
 
 
@@ -202,7 +183,8 @@ def _faded(row: dict[str, Any]) -> tuple[Array, Array, Array, Array]:
     config, metrics = row["config"], row["metrics"]
     t = np.array(metrics["curve_t"], float)
     effective = config["learning_rate"] / (1 - config["momentum"])
-    return effective * config["weight_decay"] * t, t, t * config["batch_size"] / config["images"], np.array(metrics["ranks"]["0.01"])
+    epochs = t * config["batch_size"] / config["images"]
+    return effective * config["weight_decay"] * t, t, epochs, np.array(metrics["ranks"]["0.01"])
 
 
 def explained_by(x: Array, rank: Array, groups: int = 24) -> float:
@@ -239,130 +221,3 @@ def shares_of_variance(claimed: dict[str, Any], rows: Rows) -> Evidence:
                                                note="rate times decay times updates"),
                              Evidence.at_most(mean_estimate(updates), claimed["others"], note="updates"),
                              Evidence.at_most(mean_estimate(epochs), claimed["others"], note="epochs"))
-
-
-# --- generalisation ----------------------------------------------------------------------------------------
-
-_TEST = {"rank": 0.35, "points": 0.02, "small": 0.02}
-
-low_rank_is_not_what_generalises = Claim(
-    "low-rank-is-not-what-generalises",
-    title="A third of the rank, the same test accuracy",
-    statement=r"""*The low rank has a marginal effect on generalisation.* At $B=128$ and 6144 updates, $\lambda=0.016$
-lowers the rank of the Fashion-MNIST perceptrons to less than 0.35 of what it is without decay, and the test
-accuracy changes by less than two points. At $B=8$, where strong decay and the noise of small batches keep the training
-loss high, the same decay costs more than two points.""",
-    source="Galanti, Siegel, Gupte and Poggio (2025), abstract. At this size: measured here; the bands were settled "
-    "after a look at one seed",
-    caveat="4000 test images, 1024 for training. Accuracy with decay was not tuned over rates.",
-    reconstructed=True,
-    claimed=_TEST,
-    mutants={
-        "five points gained": _TEST | {"points": -0.05},
-        "rank hardly touched": _TEST | {"rank": 0.05},
-        "small batches lose ten points": _TEST | {"small": 0.1},
-    },
-)
-
-
-@low_rank_is_not_what_generalises.check("network",
-                                        title="Fashion-MNIST: share of the rank left, test accuracy gained by decay",
-                                        runs=FASHION)
-def test_accuracies(claimed: dict[str, float], rows: Rows) -> Evidence:
-    def accuracy(size: int, decay: float) -> Array:
-        return _values(rows, lambda metrics: metrics["test_accuracy"], batch_size=size, steps=6144, learning_rate=0.1,
-                       weight_decay=decay)
-
-    share = ratio_estimate(*[_rank(rows, batch_size=128, steps=6144, learning_rate=0.1, weight_decay=decay)
-                             for decay in (0.016, 0.0)])
-    gain = _gap(accuracy(128, 0.016), accuracy(128, 0.0))
-    return Evidence.contrast(
-        Evidence.at_most(share, claimed["rank"], note="share of the rank"),
-        Evidence.at_most(gain, claimed["points"], note="accuracy gained"), Evidence.at_least(gain,
-                                                                                             -abs(claimed["points"])),
-        Evidence.at_least(_gap(accuracy(8, 0.0), accuracy(8, 0.016)), claimed["small"], note="lost at B = 8"))
-
-
-# --- batch normalisation and convolutions ------------------------------------------------------------------
-
-_NORMALISED = {"full": 0.95, "epochs": 3.0, "updates": 8.0}
-
-batch_norm_keeps_ranks = Claim(
-    "batch-norm-keeps-ranks",
-    title="Behind batch normalisation the batch size works the other way round",
-    statement=r"""The same perceptrons with batch normalisation, $\eta=0.2$, $\lambda=0.016$. Without decay at least 95
-% of the rank is left. After 64 epochs $B=16$ leaves at least 3 ranks fewer than $B=128$. After 4096 updates
-each it leaves at least 8 *more*: scale-free weights shrink until the noise of the gradient balances the decay, and this
-noise, which fills all directions, is the stronger
-the smaller the batch.""",
-    source="Measured here; networks of this kind in Galanti et al. (2025). Bands settled after a look at two seeds",
-    caveat="Against the sources: a smaller batch has the higher rank at equal updates.",
-    reconstructed=True,
-    claimed=_NORMALISED,
-    mutants={
-        "ten ranks at equal epochs": _NORMALISED | {"epochs": 20.0},
-        "no rank is ever lost": _NORMALISED | {"full": 1.0},
-        "thirty ranks at equal updates": _NORMALISED | {"updates": 30.0},
-    },
-)
-
-
-@batch_norm_keeps_ranks.check("network", title="Fashion-MNIST", runs=Runs("low_rank_bias/fashion_batch_norm"))
-def normalised_perceptrons(claimed: dict[str, float], rows: Rows) -> Evidence:
-    decayed = [row for row in rows if row["config"]["weight_decay"]]
-    small, few, many = (_rank(decayed, batch_size=size, steps=steps) for size,
-                        steps in ((16, 4096), (128, 512), (128, 4096)))
-    plain = _rank(rows, weight_decay=0.0) / 64
-    return Evidence.contrast(Evidence.at_least(mean_estimate(plain), claimed["full"], note="without decay"),
-                             Evidence.at_least(_gap(few, small), claimed["epochs"],
-                                               note="equal epochs, B = 128 minus 16"),
-                             Evidence.at_least(_gap(small, many), claimed["updates"],
-                                               note="equal updates, B = 16 minus 128"))
-
-
-@batch_norm_keeps_ranks.check("network", title="MNIST, five layers of 512 units, 60,000 updates each, GPU",
-                              runs=Runs("low_rank_bias/mnist_wide"))
-def wide_perceptrons(claimed: dict[str, float], rows: Rows) -> Evidence:
-    strong = {"weight_decay": 0.016, "learning_rate": 0.2}
-    gap = _gap(*[_rank(rows, batch_size=size, **strong) for size in (4, 256)])
-    return Evidence.contrast(
-        Evidence.at_least(mean_estimate(_rank(rows, weight_decay=0.0) / 512), claimed["full"], note="without decay"),
-        Evidence.at_least(gap, claimed["updates"], note="equal updates, B = 4 minus 256"))
-
-
-_CONVOLUTIONS = {"full": 0.95, "ten": 0.65, "one": 0.9, "epochs": 1.0}
-
-convolutions_lose_rank_late = Claim(
-    "convolutions-lose-rank-late",
-    title="A residual network loses the rank above a tenth, hardly that above a hundredth",
-    statement=r"""A residual network with batch normalisation and 8 and 64 channels on the digits, 48 epochs,
-$\eta=0.1$, $\lambda=0.04$, $B=32$. Singular values above a tenth of the largest: without decay at least 95 % of the
-rank of its $3\times3$ convolutions, with decay at most 65 %. Above a hundredth, where the perceptrons had lost two
-thirds: still at least 90 %. At equal epochs
-$B=128$ has at least one rank more than $B=32$, at a tenth.""",
-    source="Galanti, Siegel, Gupte and Poggio (2025), figures with ResNet-18 on CIFAR-10, from memory. At this size: "
-    "measured here; bands settled after a look at one seed",
-    caveat="Each image already fills all ranks of these gradients, so no part of this follows from the rank bound.",
-    reconstructed=True,
-    claimed=_CONVOLUTIONS,
-    mutants={
-        "a quarter above a tenth": _CONVOLUTIONS | {"ten": 0.25},
-        "full rank above a hundredth": _CONVOLUTIONS | {"one": 1.1},
-        "ten ranks at equal epochs": _CONVOLUTIONS | {"epochs": 20.0},
-    },
-)
-
-
-@convolutions_lose_rank_late.check("network", title="digits, five convolutions",
-                                   runs=Runs("low_rank_bias/digits_resnet"))
-def residual_network(claimed: dict[str, float], rows: Rows) -> Evidence:
-    full = rows[0]["metrics"]["full_rank"]
-    decayed = {"batch_size": 32, "weight_decay": 0.04}
-    at_tenth = _rank(rows, "0.1", **decayed)
-    return Evidence.contrast(
-        Evidence.at_least(mean_estimate(_rank(rows, "0.1", weight_decay=0.0) / full), claimed["full"],
-                          note="no decay, above 0.1"),
-        Evidence.at_most(mean_estimate(at_tenth / full), claimed["ten"], note="above 0.1"),
-        Evidence.at_least(mean_estimate(_rank(rows, **decayed) / full), claimed["one"], note="above 0.01"),
-        Evidence.at_least(_gap(_rank(rows, "0.1", batch_size=128, steps=384), at_tenth), claimed["epochs"],
-                          note="B = 128 minus 32"))

@@ -1,4 +1,4 @@
-"""Random gradients: a walk with weight decay and no structure at all, against which the rank of a network must be held."""
+"""Random gradients: weights without any structure, against which the rank of a network must be held."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DIMENSION, TOLERANCE, WALKS = 64, 0.01, 12
 
 
 def random_gradient_weights(dimension: int, batch_size: int, decay: float, seed: int | np.random.SeedSequence) -> Array:
-    """Stationary weights (d, d) of W <- (1 - decay) W - G, where G is the mean of `batch_size` products of two standard normal vectors."""
+    """Stationary weights (d, d) of W <- (1 - decay) W - G, G the mean of `batch_size` products of normal vectors."""
     rng = np.random.default_rng(seed)
     steps = math.ceil(math.log(1e-6) / math.log1p(-decay))
     u, v = rng.standard_normal((2, steps * batch_size, dimension))
@@ -68,7 +68,7 @@ def table_of_ranks(claimed: dict[str, Any]) -> Evidence:
 
 
 @random_gradients_fill_all_ranks.check("simulation",
-                                       title="below the bound everywhere, and nearly full where it exceeds a multiple of d")
+                                       title="below the bound, and nearly full where it exceeds a multiple of d")
 def bound_and_fullness(claimed: dict[str, Any]) -> Evidence:
     arms = []
     for batch_size, decay in _TABLE:

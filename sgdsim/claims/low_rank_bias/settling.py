@@ -55,7 +55,8 @@ def last_steps(claimed: dict[Any, Any]) -> Evidence:
 # --- balance -----------------------------------------------------------------------------------------------
 
 _BALANCE: dict[str, Callable[..., Any]] = {
-    "flow": lambda decay: 2 * decay, "kept": lambda q: (1 - q) ** 2, "pull": lambda decay, squared_norm: -decay * squared_norm}
+    "flow": lambda decay: 2 * decay, "kept": lambda q: (1 - q) ** 2,
+    "pull": lambda decay, squared_norm: -decay * squared_norm}
 
 decay_balances_layers = Claim(
     "decay-balances-layers",
@@ -130,7 +131,7 @@ def steps_of_a_relu_network(claimed: dict[str, Callable[..., Any]]) -> Evidence:
 
 
 @decay_balances_layers.check("simulation",
-                             title="24 two-layer ReLU networks: imbalance over squared norm, full batch and single examples")
+                             title="24 two-layer ReLU networks: imbalance, full batch and single examples")
 def imbalance(claimed: dict[str, Callable[..., Any]]) -> Evidence:
     """What is left follows from the law: nothing of the start, but an equal share of the squared steps."""
     full, single = descend("relu", 8), descend("relu", 1)

@@ -1,4 +1,4 @@
-"""Weights as a window of recent gradients: the identity, the theorem, its constant, and where the bound says nothing."""
+"""Weights as a window of recent gradients: identity, theorem, its constant, and where the bound says nothing."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def _walk(dimension: int = 64, batch_size: int = 2, steps: int = 60, seed: int =
 
 
 @weights_are_recent_gradients.check("simulation",
-                                    title="random gradients, windows of 1, 3, 10, 25 steps: remainder in two norms, ranks")
+                                    title="random gradients, windows of 1 to 25 steps: remainders, ranks")
 def windows(claimed: dict[str, Any]) -> Evidence:
     weights, gradients = _walk()
     arms = []
@@ -128,7 +128,8 @@ rank_bound_of_weight_decay = Claim(
     title="The rank bound, and its constant",
     statement=r"""Where $\|W_{T-n}\|\le\|W_T\|$, the effective rank (least rank within $\epsilon$ of $W_T/\|W_T\|$) is
 at most
-$$BR\left\lceil\frac{\ln\epsilon}{\ln(1-\eta\lambda)}\right\rceil\approx\frac{BR\ln(1/\epsilon)}{\eta\lambda}\Big(1-\frac{\eta\lambda}2\Big).$$
+$$BR\left\lceil\frac{\ln\epsilon}{\ln(1-\eta\lambda)}\right\rceil
+\approx\frac{BR\ln(1/\epsilon)}{\eta\lambda}\Big(1-\frac{\eta\lambda}2\Big).$$
 In the authors' convention, where the penalty is $\lambda'\|W\|^2$ and so $\lambda=2\lambda'$, this is
 $BR\ln(1/\epsilon)/(2\eta\lambda')$; the $BR\ln(1/\epsilon)/(\eta\lambda')$ that their account
 of it names is true and twice as large as need be. The bound is attained in the walk of random gradients with $d=64$,
@@ -147,7 +148,7 @@ $B=1$, $\eta\lambda=\frac12$, $\epsilon=0.01$: rank 7.""",
 
 
 @rank_bound_of_weight_decay.check("algebra",
-                                  title="when the past has faded, its expansion, and the factor two between conventions")
+                                  title="when the past has faded, its expansion, and the factor two")
 def constant(claimed: dict[str, Any]) -> Evidence:
     import sympy
 

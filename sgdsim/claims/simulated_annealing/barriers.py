@@ -194,7 +194,7 @@ def finite_sums(claimed: dict[str, Any]) -> Evidence:
     "simulation", title="exact chains with Gaussian noise: slope over B at eta = 0.02; larger steps"
 )
 def exact_chains(claimed: dict[str, Any]) -> Evidence:
-    batches = np.array([20, 40])
+    batches = np.array([20, 30])
     heat = 1 / claimed["temperature"](0.02, 40.0, batches)
     steps = [_exact_steps(0.02, 40.0 / batch_size) for batch_size in batches]
     drops = [rate * _exact_steps(rate, 2 * 0.05 / rate) / mean_first_passage(double_well, -1.0, 1.0, 0.05)

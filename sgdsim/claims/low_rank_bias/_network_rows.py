@@ -1,0 +1,32 @@
+"""Reading ranks and accuracies from the rows of this topic's networks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from sgdsim.statistics import Estimate, mean_estimate
+
+__all__ = ["Rows", "gap", "rank", "values"]
+
+Rows = list[dict[str, Any]]  #: rows of an experiment
+Array = np.ndarray
+
+
+def values(rows: Rows, read: Any, **settings: Any) -> Array:
+    """What `read` finds in the metrics of the cells with these settings, one entry a seed."""
+    own = [row for row in rows if all(row["config"][name] == value for name, value in settings.items())]
+    return np.array([read(row["metrics"]) for row in sorted(own, key=lambda row: row["config"]["seed"])
+                     if row["status"] == "ok"])
+
+
+def rank(rows: Rows, tolerance: str = "0.01", **settings: Any) -> Array:
+    """Mean effective rank of the inner matrices at the end, one entry a seed."""
+    return values(rows, lambda metrics: metrics["ranks"][tolerance][-1], **settings)
+
+
+def gap(above: Array, below: Array) -> Estimate:
+    """Mean difference over the seeds that both have; seeds count from 0."""
+    common = min(len(above), len(below))
+    return mean_estimate(above[:common] - below[:common])
