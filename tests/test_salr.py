@@ -74,7 +74,8 @@ def closure_of(model, optimizer, x, y, seen=None):
 
 def everything(model, optimizer):
     """All that training depends on, as tensors."""
-    state = [value for p in model.parameters() for value in optimizer.state[p].values() if isinstance(value, torch.Tensor)]
+    state = [value for p in model.parameters() for value in optimizer.state[p].values()
+             if isinstance(value, torch.Tensor)]
     return [*map(torch.clone, [*model.parameters(), *model.buffers(), *state, torch.get_rng_state()])]
 
 
@@ -84,7 +85,7 @@ def same(left, right):
 
 @pytest.mark.parametrize("base", BASES)
 def test_at_ratio_one_salr_is_the_base_optimizer_bit_for_bit(base):
-    """The first step has ratio 1, and no later one has a probe: weights, buffers, state and random numbers are equal."""
+    """The first step has ratio 1, no later one has a probe: weights, buffers, state and random numbers are equal."""
     model, data, start = Rich(), task(), torch.get_rng_state()
     twin = copy.deepcopy(model)
     plain, wrapped = BASES[base](twin.parameters()), SALR(model, BASES[base](model.parameters()), every=100)
@@ -162,7 +163,8 @@ def test_salr_is_the_rule_written_out():
         w = w - rate * factors[-1] * value(w, x, y)[1]
         wrapped.step(closure_of(model, wrapped, x, y))
         assert wrapped.factor == pytest.approx(factors[-1], rel=1e-9)
-        torch.testing.assert_close(nn.utils.parameters_to_vector(model.parameters()).detach(), w, rtol=1e-10, atol=1e-12)
+        here = nn.utils.parameters_to_vector(model.parameters()).detach()
+        torch.testing.assert_close(here, w, rtol=1e-10, atol=1e-12)
     assert wrapped.history.values() == pytest.approx(sorted(measured), rel=1e-9)
     assert len(set(factors)) > 2 and max(factors) == 1.1
 
@@ -316,7 +318,8 @@ def test_running_median(values):
 
 
 @pytest.mark.parametrize("settings, message", [
-    ({"probe_length": 0.0}, "probe_length=0.0"), ({"n_descent": -1}, "n_descent=-1"), ({"every": 0}, "every=0"), ({"every": 2.5}, "every=2.5"), ({"n_ascent": 1.5}, "n_ascent=1.5"),
+    ({"probe_length": 0.0}, "probe_length=0.0"), ({"n_descent": -1}, "n_descent=-1"), ({"every": 0}, "every=0"),
+    ({"every": 2.5}, "every=2.5"), ({"n_ascent": 1.5}, "n_ascent=1.5"),
     ({"n_descent": 0, "n_ascent": 0}, "not both 0"), ({"cap": 0.0}, "cap=0.0"), ({"direction": "up"}, "direction='up'"),
     ({"direction": "per_sample"}, "loss=None"),
     ({"direction": "per_sample", "loss": nn.functional.cross_entropy}, "batch norm"),

@@ -1,4 +1,4 @@
-"""The same pairs of networks: the line between them, their distance from the start, and how the difference comes about."""
+"""The same pairs of networks: the line through them, their distance from the start, how the difference comes about."""
 
 from __future__ import annotations
 
@@ -53,7 +53,8 @@ def _beyond(rows: Rows, batch_norm: bool, side: float) -> Any:
     return geometric_ratio(at(1 + side) - at(1.0), at(-side) - at(0.0))
 
 
-@sharper_along_the_line.check("network", title=f"{ON_FASHION}, rise beyond the large batch over that beyond the small", runs=FASHION)
+@sharper_along_the_line.check("network", title=f"{ON_FASHION}, rise beyond the large batch over that beyond the small",
+                              runs=FASHION)
 def line_on_fashion(claimed: dict[str, float], rows: Rows) -> Evidence:
     return Evidence.contrast(*[Evidence.at_least(_beyond(rows, norm, claimed["side"]), claimed["beyond"], note=name)
                                for name, norm in (("batch norm", True), ("plain", False))])
@@ -73,10 +74,11 @@ large_batches_stay_closer_to_the_start = Claim(
     title="Large batches end closer to the start, but not three times",
     statement=r"""$\|w_s-w_0\|/\|w_\ell-w_0\|$, small over large batch at one training loss, is at least 1.4 with
 batch normalisation and 1.1 without. The paper reports 3 to 10.""",
-    source="Keskar et al. (2017), section on the failure of large batches to explore. At this size: measured here",
+    source="Keskar et al. (2017), section on the failure of large batches to explore. At this size: measured "
+    "here",
     reconstructed=True,
-    caveat="The small batch has made four to eight times as many steps of the same rate. Behind batch normalisation a larger distance is mostly a larger scale, which "
-    "the function does not see.",
+    caveat="The small batch has made four to eight times as many steps of the same rate. Behind batch "
+    "normalisation a larger distance is mostly a larger scale, which the function does not see.",
     claimed=_DISTANCE,
     mutants={
         "closer by a factor of two": _DISTANCE | {"norm": 2.0},
@@ -90,13 +92,14 @@ def _distance(rows: Rows, batch_norm: bool = True) -> Any:
     return geometric_ratio(distance[:, 0], distance[:, 1])
 
 
-@large_batches_stay_closer_to_the_start.check("network", title=f"{ON_FASHION}", runs=FASHION)
+@large_batches_stay_closer_to_the_start.check("network", title=ON_FASHION, runs=FASHION)
 def distance_on_fashion(claimed: dict[str, float], rows: Rows) -> Evidence:
     return Evidence.contrast(Evidence.at_least(_distance(rows), claimed["norm"], note="batch norm"),
                              Evidence.at_least(_distance(rows, False), claimed["plain"], note="plain"))
 
 
-@large_batches_stay_closer_to_the_start.check("network", title=f"{ON_FASHION}: three times", runs=FASHION, expect="refuted")
+@large_batches_stay_closer_to_the_start.check("network", title=f"{ON_FASHION}: three times", runs=FASHION,
+                                              expect="refuted")
 def three_times(claimed: dict[str, float], rows: Rows) -> Evidence:
     return Evidence.contrast(*[Evidence.at_least(_distance(rows, norm), claimed["published"], note=name)
                                for name, norm in (("batch norm", True), ("plain", False))])
@@ -112,7 +115,8 @@ sharpness_gap_opens_late = Claim(
     statement=r"""With batch normalisation the metric ($\epsilon=10^{-3}$) of the two differs by less than a factor of
 two when both have a training loss of 0.3, and that of the large batch is at least twice as large at 0.03; the ratio
 grows from 0.3 to 0.1 and again to 0.03.""",
-    source="Keskar et al. (2017), Figure 6: sharpness against the loss along training. At this size: measured here; settled after a look at two seeds",
+    source="Keskar et al. (2017), Figure 6: sharpness against the loss along training. At this size: measured "
+    "here; settled after a look at two seeds",
     reconstructed=True,
     claimed=_LATE,
     mutants={
@@ -139,11 +143,12 @@ _FIT = {"fall": 0.02, "rise": 1.25, "against": 1.0}
 
 no_over_fitting_by_large_batches = Claim(
     "no-over-fitting-by-large-batches",
-    title="The large batch does not over-train: its accuracy hardly falls, and its test loss rises less than the small one's",
+    title="The large batch does not over-fit more: its accuracy hardly falls, its test loss rises less",
     statement=r"""The test accuracy of the large batch at a training loss of 0.03 is at most two points below the
 largest seen on the way. Its test cross-entropy has risen by at least a quarter from its least value, but by less than
 that of the small batch: stopping early does not explain the difference.""",
-    source="Keskar et al. (2017), no peak of the test accuracy followed by a decay. At this size: measured here, the part on the cross-entropy after a look at the rows",
+    source="Keskar et al. (2017), no peak of the test accuracy followed by a decay. At this size: measured here, "
+    "the part on the cross-entropy after a look at the rows",
     reconstructed=True,
     caveat="In the cross-entropy on test images both batch sizes over-fit: it rises by 40 to 70 %.",
     claimed=_FIT,
@@ -164,13 +169,15 @@ def _rise(rows: Rows, batch: int, batch_norm: bool) -> Array:
     return np.array([curve[-1] / curve.min() for curve in _curves(rows, "curve_test_loss", batch, batch_norm)])
 
 
-@no_over_fitting_by_large_batches.check("network", title=f"{ON_FASHION}, with and without batch normalisation", runs=FASHION)
+@no_over_fitting_by_large_batches.check("network", title=f"{ON_FASHION}, with and without batch normalisation",
+                                        runs=FASHION)
 def over_fitting(claimed: dict[str, float], rows: Rows) -> Evidence:
     arms = []
     for name, norm in (("batch norm", True), ("plain", False)):
-        accuracy, large, small = _curves(rows, "curve_test_accuracy", 1, norm), _rise(rows, 1, norm), _rise(rows, 0, norm)
+        fall = mean_estimate([c.max() - c[-1] for c in _curves(rows, "curve_test_accuracy", 1, norm)])
+        large, small = _rise(rows, 1, norm), _rise(rows, 0, norm)
         arms += [
-            Evidence.at_most(mean_estimate([c.max() - c[-1] for c in accuracy]), claimed["fall"], note=f"accuracy below its peak, {name}"),
+            Evidence.at_most(fall, claimed["fall"], note=f"accuracy below its peak, {name}"),
             Evidence.at_least(mean_estimate(large), claimed["rise"], note="test loss over its least"),
             Evidence.at_most(geometric_ratio(large, small), claimed["against"], note="over that of the small batch")]
     return Evidence.contrast(*arms)

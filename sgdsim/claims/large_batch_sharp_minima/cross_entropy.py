@@ -44,7 +44,8 @@ def circles(claimed: dict[str, Any]) -> Evidence:
     return Evidence.identity(ends, [claimed["disc"] * q * (1 - q) for q in p])
 
 
-@curvature_vanishes_with_the_cross_entropy.check("worst case", title="20,000 probabilities of ten classes, from nearly certain to even")
+@curvature_vanishes_with_the_cross_entropy.check("worst case",
+                                                 title="20,000 probabilities of ten classes, nearly certain to even")
 def largest_share(claimed: dict[str, Any]) -> Evidence:
     rng, worst = np.random.default_rng(37), 0.0
     for scale in np.geomspace(0.1, 4, 40):

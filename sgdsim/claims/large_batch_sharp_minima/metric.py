@@ -1,6 +1,7 @@
 """What the box metric measures: a weighted trace, not the largest eigenvalue.
 
-Conventions: b_i = radius (|x_i| + 1) are the half-widths of the box around x, the metric is 100 (max f - f(x)) / (1 + f(x)).
+Conventions: b_i = radius (|x_i| + 1) are the half-widths of the box around x, and the metric is
+100 (max f - f(x)) / (1 + f(x)).
 """
 
 from __future__ import annotations
@@ -53,7 +54,8 @@ $$\phi=\frac{100}{1+f}\sum_i\Big(|g_i|b_i+\tfrac12h_ib_i^2\Big),\qquad b_i=\epsi
 at a minimiser a weighted trace of order $\epsilon^2$, before it a sum of gradients of order $\epsilon$. For any
 Hessian $H\succeq0$ at a minimiser the largest rise lies between $\frac12\sum_iH_{ii}b_i^2$, the mean rise over the
 corners of the box, and $\frac12\lambda_1\|b\|^2$.""",
-    source="Keskar et al. (2017), Metric 2.1, and the remark that for small radii it relates to the largest eigenvalue, which this corrects. Derived here",
+    source="Keskar et al. (2017), Metric 2.1, and the remark that for small radii it relates to the largest "
+    "eigenvalue, which this corrects. Derived here",
     reconstructed=True,
     claimed=_TRACE,
     mutants={
@@ -80,7 +82,8 @@ def corners(claimed: dict[str, Any]) -> Evidence:
     rise = lambda z, matrix: (sympy.Matrix(g).T @ z)[0] + (z.T @ matrix @ z)[0] / 2
     best = rise(boxes[0], sympy.diag(*h))
     # every other corner of a diagonal Hessian loses twice the linear terms whose sign it flips
-    losses = [best - rise(z, sympy.diag(*h)) - 2 * sum(g[i] * widths[i] for i in range(3) if z[i] == -widths[i]) for z in boxes]
+    flipped = lambda z: sum(g[i] * widths[i] for i in range(3) if z[i] == -widths[i])
+    losses = [best - rise(z, sympy.diag(*h)) - 2 * flipped(z) for z in boxes]
     mean = sum(rise(z, full) for z in boxes) / 8
     return Evidence.identity([claimed["sharpness"](eps, h, x, g, value), *losses, mean],
                              [100 * best / (1 + value), *[0] * 8, sum(h[i] * widths[i] ** 2 for i in range(3)) / 2])
@@ -90,8 +93,9 @@ def corners(claimed: dict[str, Any]) -> Evidence:
 def bounds(claimed: dict[str, float]) -> Evidence:
     low = [exact / (np.diag(h) @ b**2 / 2) for h, b, exact in quadratics(100)]
     high = [exact / (np.linalg.eigvalsh(h)[-1] * b @ b / 2) for h, b, exact in quadratics(100)]
-    return Evidence.contrast(Evidence.at_least(min(low), claimed["lower"], note="least maximum over the weighted trace"),
-                             Evidence.at_most(max(high), claimed["upper"], note="largest over the bound by the eigenvalue"))
+    return Evidence.contrast(
+        Evidence.at_least(min(low), claimed["lower"], note="least maximum over the weighted trace"),
+        Evidence.at_most(max(high), claimed["upper"], note="largest over the bound by the eigenvalue"))
 
 
 # --- dimension ---------------------------------------------------------------------------------------------
@@ -107,7 +111,8 @@ $\frac{\lambda\epsilon^2}2$. For $v$ uniform on the sphere it is on average
 $$\frac{\lambda\epsilon^2}2\Big(1+\frac{2(n-1)}\pi\Big),$$
 6367 times as much in $10^4$ dimensions. A radius in one network is no radius in another: $\epsilon\sqrt n$ has to be
 kept.""",
-    source="Keskar et al. (2017) call the metric invariant to the dimension of the problem; that it is not, and the exact mean, are derived here",
+    source="Keskar et al. (2017) call the metric invariant to the dimension of the problem; that it is not, and "
+    "the exact mean, are derived here",
     reconstructed=True,
     claimed=_DIMENSION,
     mutants={
@@ -118,7 +123,7 @@ kept.""",
 )
 
 
-@box_sharpness_grows_with_the_dimension.check("algebra", title="mean of the squared sum over the sphere from that of normals")
+@box_sharpness_grows_with_the_dimension.check("algebra", title="mean over the sphere from that of normals")
 def mean_over_the_sphere(claimed: dict[str, Any]) -> Evidence:
     import sympy
 
@@ -135,11 +140,12 @@ def _spread(n: int, draws: int) -> Array:
     for k in range(draws):
         v = rng.standard_normal(n)
         v /= np.linalg.norm(v)
-        found.append(box_sharpness(lambda w, v=v: ((v @ w) ** 2 / 2, (v @ w) * v), np.zeros(n), 1e-3, starts=2, seed=k).value)
+        ridge = lambda w, v=v: ((v @ w) ** 2 / 2, (v @ w) * v)
+        found.append(box_sharpness(ridge, np.zeros(n), 1e-3, starts=2, seed=k).value)
     return np.array(found) / (50 * 1e-6)
 
 
-@box_sharpness_grows_with_the_dimension.check("simulation", title="the search itself, in 100, 1000 and 10,000 dimensions")
+@box_sharpness_grows_with_the_dimension.check("simulation", title="the search, in 100, 1000 and 10,000 dimensions")
 def searched(claimed: dict[str, Any]) -> Evidence:
     return Evidence.contrast(*[Evidence.equal(_spread(n, draws), claimed["factor"](n), 0.05, note=f"n = {n}", seed=n)
                                for n, draws in ((100, 60), (1000, 20), (10_000, 8))])

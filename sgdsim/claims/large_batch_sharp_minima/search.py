@@ -54,7 +54,8 @@ def _searches() -> Array:
 def _diagonal(iterations: int) -> Array:
     rng = np.random.default_rng(10_000)
     h, x = rng.uniform(0.1, 3, 10_000), rng.standard_normal(10_000)
-    found = box_sharpness(lambda w: ((h * (w - x)) @ (w - x) / 2, h * (w - x)), x, 1e-3, starts=12, iterations=iterations)
+    bowl = lambda w: ((h * (w - x)) @ (w - x) / 2, h * (w - x))
+    found = box_sharpness(bowl, x, 1e-3, starts=12, iterations=iterations)
     return found.values / diagonal_sharpness(1e-3, h, x, 0 * h, 0.0)
 
 
@@ -78,5 +79,6 @@ def naive(claimed: dict[str, float]) -> Evidence:
         settings: dict[str, Any] = {"jac": True, "method": "L-BFGS-B", "bounds": [(-1, 1)] * SIZE}
         centre.append(-minimize(fall, np.zeros(SIZE), **settings).fun / exact)
         unscaled.append(-minimize(fall, rng.uniform(-1, 1, SIZE), **settings).fun / exact)
-    return Evidence.contrast(Evidence.equal(max(centre), claimed["zero"], 1e-12, absolute=True, note="from the centre"),
-                             Evidence.at_most(mean_estimate(unscaled), claimed["unscaled"], note="default tolerances", seed=32))
+    return Evidence.contrast(
+        Evidence.equal(max(centre), claimed["zero"], 1e-12, absolute=True, note="from the centre"),
+        Evidence.at_most(mean_estimate(unscaled), claimed["unscaled"], note="default tolerances", seed=32))

@@ -50,8 +50,8 @@ def test_accuracies(claimed: dict[str, float], rows: Rows) -> Evidence:
         return values(rows, lambda metrics: metrics["test_accuracy"], batch_size=size, steps=6144, learning_rate=0.1,
                        weight_decay=decay)
 
-    share = ratio_estimate(*[rank(rows, batch_size=128, steps=6144, learning_rate=0.1, weight_decay=decay)
-                             for decay in (0.016, 0.0)])
+    left, whole = (rank(rows, batch_size=128, steps=6144, learning_rate=0.1, weight_decay=decay) for decay in (0.016, 0.0))
+    share = ratio_estimate(left, whole)
     gain = gap(accuracy(128, 0.016), accuracy(128, 0.0))
     return Evidence.contrast(
         Evidence.at_most(share, claimed["rank"], note="share of the rank"),

@@ -76,7 +76,7 @@ def windows(claimed: dict[str, Any]) -> Evidence:
     arms = []
     for n in (1, 3, 10, 25):
         window = -sum(claimed["weight"](0.1, j) * gradients[60 - j] for j in range(1, n + 1))
-        for order in (2, "fro"):
+        for order in (2, None):  # spectral, Frobenius
             left = np.linalg.norm(weights[60] - window, order) / np.linalg.norm(weights[60 - n], order)
             arms.append(Evidence.equal(left, claimed["kept"](0.1, n), 1e-10, seed=1, note=f"remainder, {n} steps"))
         arms.append(Evidence.equal(effective_rank(window, 1e-9), claimed["ranks"] * n, 0.0, note=f"rank, {n} steps"))

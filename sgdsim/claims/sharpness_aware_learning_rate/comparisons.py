@@ -10,10 +10,12 @@ import numpy as np
 
 from sgdsim.nets.runs import Runs
 
-__all__ = ["EXPERIMENTS", "LIVE", "TOPIC", "Networks", "Rows", "at_best_rates", "best_rate", "compared", "gain", "together"]
+__all__ = ["EXPERIMENTS", "LIVE", "TOPIC", "Networks", "Rows", "at_best_rates", "best_rate", "compared", "gain",
+           "together"]
 
 Rows = list[dict[str, Any]]
 Array = np.ndarray
+ByTask = dict[tuple[str, str], Array]  # network and base to one number a seed
 TOPIC = "sharpness_aware_learning_rate"
 LIVE = ("torch", "sklearn", "tqdm")
 EXPERIMENTS = ("fashion_mlp", "cifar_cnn", "text_transformer")
@@ -31,7 +33,7 @@ class Networks:
         return [row for part in parts for row in part] if all(parts) else []
 
 
-def compared(rows: Rows, of: Callable[[dict[str, Any]], Any], lower_rates: bool = False) -> dict[tuple[str, str], Array]:
+def compared(rows: Rows, of: Callable[[dict[str, Any]], Any], lower_rates: bool = False) -> ByTask:
     """A comparison at equal rates, for each network and base: one number for each seed, its mean over the rates.
 
     Parameters
@@ -56,8 +58,11 @@ def compared(rows: Rows, of: Callable[[dict[str, Any]], Any], lower_rates: bool 
     return {key: np.array(values) for key, values in found.items()}
 
 
-def at_best_rates(rows: Rows, method: str, part: str = "", metric: str = "test_accuracy") -> dict[tuple[str, str], Array]:
-    """For each network and base the metric of all seeds at the rate where its mean is best; `part` such as equal_cost."""
+def at_best_rates(rows: Rows, method: str, part: str = "", metric: str = "test_accuracy") -> ByTask:
+    """For each network and base the metric of all seeds at the rate where its mean is best.
+
+    `part` is a part of the metrics such as `equal_cost`.
+    """
     best = best_rate(rows, method, part, metric)
     return {key: values[best[key]] for key, values in _by_rate(rows, method, part, metric).items()}
 
@@ -91,6 +96,6 @@ def gain(rows: Rows, method: str, other: str, part: str = "") -> Array:
     return np.concatenate([ours[key] - theirs[key] for key in sorted(ours)])
 
 
-def together(found: dict[tuple[str, str], Array]) -> Array:
+def together(found: ByTask) -> Array:
     """All numbers of all networks and bases."""
     return np.concatenate([found[key] for key in sorted(found)])

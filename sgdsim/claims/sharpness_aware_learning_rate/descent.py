@@ -1,4 +1,4 @@
-"""Numpy forms of the probe and of descent at relative rates, for many starts at once; and the landscape of two scales."""
+"""Numpy forms of the probe and of descent at relative rates, for many starts at once; a landscape of two scales."""
 
 from __future__ import annotations
 
@@ -111,7 +111,8 @@ def _middles(medians: list[RunningMedian], rises: Array, frozen: float | Array |
     for own, rise in zip(medians, rises, strict=True):
         own.push(float(rise))
     middle = np.array([own.value for own in medians])
-    return np.where(middle > 0, middle, np.where(rises > 0, rises, 1.0))  # ratio 1 where there is nothing to compare with
+    # ratio 1 where there is nothing to compare with
+    return np.where(middle > 0, middle, np.where(rises > 0, rises, 1.0))
 
 
 #: Curvature of the valley, centre and width of the well: the well's curvature is 1 / width^2 + valley = 44.5.

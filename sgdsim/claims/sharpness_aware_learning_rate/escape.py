@@ -64,8 +64,10 @@ passing_a_narrow_well = Claim(
     statement=r"""On $f=0.05w^2-e^{-(w-3)^2/(2\cdot0.15^2)}$, curvature 44.5 in the well, with $\eta_0=0.03$ (stable there), 60 starts in $[4,7]$, 4000 steps, $c=2$, $\gamma=0.002$, the well
 catches all walks of gradient descent; 0.15 of SALR's, 0.28 with a cap of 5 on the ratio, and all with a cap of 2; 0.13 with the gradient-norm rate; none of gradient descent's at $\eta=0.15$ (each $\pm0.07$). With gradient noise of deviation 1 it catches all walks of gradient
 descent and none of SALR's. But without a cap 0.12 of those ($\pm0.07$) diverge; with a cap of 5 none does.""",
-    source="That larger rates in sharp valleys raise the chance of escape: Yue, Nouiehed and Al Kontar (2020), abstract; this landscape and its numbers: measured here",
-    caveat="What helps is a large rate in the well, however one comes by it. The probe sees the loss without the noise.",
+    source="That larger rates in sharp valleys raise the chance of escape: Yue, Nouiehed and Al Kontar (2020), "
+    "abstract; this landscape and its numbers: measured here",
+    caveat="What helps is a large rate in the well, however one comes by it. The probe sees the loss without the "
+    "noise.",
     reconstructed=True,
     claimed=_PASSING,
     mutants={
@@ -84,11 +86,13 @@ def without_noise(claimed: dict[str, Any]) -> Evidence:
                                for name, (value, settings) in claimed["ways"].items()])
 
 
-@passing_a_narrow_well.check("simulation", title="with noise: fraction caught in the well, and fraction of divergent walks")
+@passing_a_narrow_well.check("simulation",
+                             title="with noise: fraction caught in the well, and fraction of divergent walks")
 def with_noise(claimed: dict[str, Any]) -> Evidence:
     caught = [Evidence.equal(captured(**settings), value, 0.07, absolute=True, seed=0, note=name)
               for name, (value, settings) in claimed["noisy"].items()]
-    runaway = [Evidence.equal(lost(measure="probe", noise=1.0, **cap), value, 0.07, absolute=True, note=f"diverged, {name}")
+    runaway = [Evidence.equal(lost(measure="probe", noise=1.0, **cap), value, 0.07, absolute=True,
+                              note=f"diverged, {name}")
                for (name, cap), value in zip((("no cap", {}), ("cap 5", {"cap": 5.0})), claimed["lost"], strict=True)]
     return Evidence.contrast(*caught, *runaway)
 
@@ -119,6 +123,8 @@ escape_needs_a_flat_past = Claim(
 def with_a_past(claimed: dict[str, Any]) -> Evidence:
     slope = 10 * 0.002 * float(two_scales(np.array([[5.0]]))[1][0, 0])  # n_1 = n_2: the first order is exact here
     return Evidence.contrast(
-        Evidence.equal(captured("well", measure="probe", steps=1000), claimed["well"], 0.07, absolute=True, note="in the well"),
-        *[Evidence.equal(captured("rim", measure="probe", steps=1500, history=(slope,) * probes), fraction, 0.07, absolute=True,
-                         note=f"on the rim after {probes} probes") for probes, fraction in claimed["rim"].items()])
+        Evidence.equal(captured("well", measure="probe", steps=1000), claimed["well"], 0.07, absolute=True,
+                       note="in the well"),
+        *[Evidence.equal(captured("rim", measure="probe", steps=1500, history=(slope,) * probes), fraction, 0.07,
+                         absolute=True, note=f"on the rim after {probes} probes")
+          for probes, fraction in claimed["rim"].items()])

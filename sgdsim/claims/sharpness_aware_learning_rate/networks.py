@@ -57,13 +57,15 @@ def _probes(claimed: dict[str, Any], rows: Rows) -> Evidence:
     value, within = claimed["ratio"]
     ratios = every("ratios", 5, 5, 0.002)
     return Evidence.contrast(
-        Evidence.at_least(min(every("correlations", 5, 5, 0.002)), claimed["published"], note="least correlation, published"),
+        Evidence.at_least(min(every("correlations", 5, 5, 0.002)), claimed["published"],
+                          note="least correlation, published"),
         *[Evidence.equal(ratio, value, within, note="over the first order") for ratio in (min(ratios), max(ratios))],
         Evidence.at_most(max(every("correlations", 5, 5, 0.1)), claimed["long"], note="largest, steps of 0.1"),
         Evidence.at_most(max(every("correlations", 1, 9, 0.1)), claimed["uneven"], note="largest, 1 + 9 steps of 0.1"))
 
 
-@published_probe_on_networks.check("network", title="digits, two runs", requires=LIVE, runs=Runs(f"{TOPIC}/digits_probes"))
+@published_probe_on_networks.check("network", title="digits, two runs", requires=LIVE,
+                                   runs=Runs(f"{TOPIC}/digits_probes"))
 def probes_on_digits(claimed: dict[str, Any], rows: Rows) -> Evidence:
     return _probes(claimed, rows)
 
@@ -83,7 +85,8 @@ salr_is_a_gradient_norm_rate = Claim(
     statement=r"""Replace $\hat S$ by $\|g\|$, which costs nothing: $\eta_k=\eta_0\|g_k\|/\mathrm{median}\,\|g\|$. At equal base rates, on average over SGD, momentum and Adam, the training loss at the end is that of SALR within 2 %, and the
 mean learning rate within 1 %.""",
     source="Derived and measured here",
-    caveat="Without the highest of the four rates: there, at the edge of stability, two runs that differ in rounding end apart.",
+    caveat="Without the highest of the four rates: there, at the edge of stability, two runs that differ in rounding "
+    "end apart.",
     reconstructed=True,
     claimed=_SAME,
     mutants={"SALR is ahead": _SAME | {"loss": (0.9, 0.02)}, "SALR takes larger steps": _SAME | {"rate": (1.2, 0.01)}},
@@ -98,7 +101,8 @@ def _same(claimed: dict[str, Any], rows: Rows, lower: bool) -> Evidence:
                                for name, metric in (("loss", "train_loss"), ("rate", "mean_rate"))])
 
 
-@salr_is_a_gradient_norm_rate.check("network", title="digits, one rate for each base", requires=LIVE, runs=Runs(f"{TOPIC}/digits"))
+@salr_is_a_gradient_norm_rate.check("network", title="digits, one rate for each base", requires=LIVE,
+                                    runs=Runs(f"{TOPIC}/digits"))
 def same_on_digits(claimed: dict[str, Any], rows: Rows) -> Evidence:
     return _same(claimed, rows, lower=False)
 

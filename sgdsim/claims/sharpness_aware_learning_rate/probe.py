@@ -28,7 +28,8 @@ def _rises(distance: float, n_descent: int, n_ascent: int, draws: int = 2000, se
     w *= distance / np.linalg.norm(w, axis=1, keepdims=True)
     g = SPECTRUM * w
     norms = np.linalg.norm(g, axis=1)
-    rises = probe_rise(lambda w: (SPECTRUM * w**2).sum(axis=-1) / 2, lambda w: SPECTRUM * w, w, LENGTH, n_descent, n_ascent)
+    rises = probe_rise(lambda w: (SPECTRUM * w**2).sum(axis=-1) / 2, lambda w: SPECTRUM * w, w, LENGTH, n_descent,
+                       n_ascent)
     return rises, norms, (g**2 * SPECTRUM).sum(axis=1) / norms**2
 
 
@@ -66,7 +67,8 @@ With $(3,7)$ it is 1.001 at distance 10 and 1.10 at 0.1; the second-order form i
 )
 
 
-@probe_measures_the_gradient_norm.check("algebra", title="two variables, any gradient and Hessian: coefficients of the first and second power of gamma")
+@probe_measures_the_gradient_norm.check("algebra",
+                                        title="two variables, any gradient and Hessian: first and second power")
 def expansion(claimed: dict[str, Any]) -> Evidence:
     import sympy
 
@@ -133,7 +135,8 @@ and with even $n_1$ the last bracket is $\delta^2$: $12\lambda\gamma^2$ and $12.
 top eigenvector, and $\hat S\le\frac{n_2^2}2\lambda_1\gamma^2$ as $\delta\to0$. For eigenvalues 0.1 to 20 in ten dimensions that bound is 249 in units of $\gamma^2$; from
 random starts $\hat S$ averages 209 (within 2 %), and is 60 or more.""",
     source="Derived here",
-    caveat="At the stationary point itself there is no direction, and the sharpness of every minimum is 0. That no start gives less than 60 was settled after a look.",
+    caveat="At the stationary point itself there is no direction, and the sharpness of every minimum is 0. That no "
+    "start gives less than 60 was settled after a look.",
     reconstructed=True,
     claimed=_MINIMUM,
     mutants={
@@ -168,7 +171,8 @@ def walks_at_a_minimum(claimed: dict[str, Any]) -> Evidence:
     return Evidence.identity(found, expected)
 
 
-@probe_at_a_minimum.check("simulation", title="2000 random starts beside the minimum in ten dimensions, in units of gamma^2")
+@probe_at_a_minimum.check("simulation",
+                          title="2000 random starts beside the minimum in ten dimensions, in units of gamma^2")
 def near_the_minimum(claimed: dict[str, Any]) -> Evidence:
     rises = _rises(1e-6, 5, 5)[0] / LENGTH**2
     start = 1e-6 / LENGTH  # how far from the minimum the ascent began, in steps

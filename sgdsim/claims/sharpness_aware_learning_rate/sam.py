@@ -32,7 +32,8 @@ $\rho=0.05$ SAM's is turned from it ($1-\cos\ge10^{-4}$).""",
 )
 
 
-@sam_turns_salr_stretches.check("algebra", title="any function of two variables: H g-hat is the gradient of the gradient's norm")
+@sam_turns_salr_stretches.check("algebra",
+                                title="any function of two variables: H g-hat is the gradient of the gradient's norm")
 def gradient_of_the_norm(claimed: dict[str, Any]) -> Evidence:
     import sympy
 
@@ -85,7 +86,8 @@ def _steps_of_wrappers() -> tuple[list[float], list[float], float, float]:
     return radii, errors, abs(tilt(step(lambda m, b: SALR(m, b, probe_length=0.05)))), tilt(sam[0.05])
 
 
-@sam_turns_salr_stretches.check("simulation", title="one step of each wrapper of torch optimizers on a perceptron", requires=("torch",))
+@sam_turns_salr_stretches.check("simulation", title="one step of each wrapper of torch optimizers on a perceptron",
+                                requires=("torch",))
 def steps_compared(claimed: dict[str, Any]) -> Evidence:
     radii, errors, salr, sam = _steps_of_wrappers()
     return Evidence.contrast(

@@ -22,8 +22,8 @@ FLAT_RISE = 12 * FLAT * LENGTH**2  # at a flat minimum
 
 def _descend(curvature: float, start: float, rate: float, steps: int, **settings: Any) -> Descent:
     """SALR in one dimension from one start."""
-    return descend(lambda w: curvature * (w**2).sum(axis=-1) / 2, lambda w: curvature * w, np.array([[start]]), rate, steps,
-                   measure="probe", length=LENGTH, **settings)
+    return descend(lambda w: curvature * (w**2).sum(axis=-1) / 2, lambda w: curvature * w, np.array([[start]]), rate,
+                   steps, measure="probe", length=LENGTH, **settings)
 
 
 # --- far from a minimum ------------------------------------------------------------------------------------
@@ -48,12 +48,14 @@ beyond, every step is longer than the last and it diverges. The rate grows with 
     claimed=largest_stable_distance,
     mutants={
         "half": lambda rate, length, steps, curvature, median: median / (rate * length * steps * curvature**2),
-        "as gradient descent": lambda rate, length, steps, curvature, median: 2 * median / (rate * length * steps * curvature),
+        "as gradient descent":
+            lambda rate, length, steps, curvature, median: 2 * median / (rate * length * steps * curvature),
     },
 )
 
 
-@salr_runs_away_from_afar.check("algebra", title="the rate that the expansion of the probe gives is at the limit 2 / lambda")
+@salr_runs_away_from_afar.check("algebra",
+                                title="the rate that the expansion of the probe gives is at the limit 2 / lambda")
 def limit_of_stability(claimed: Any) -> Evidence:
     import sympy
 
@@ -73,8 +75,8 @@ def both_sides(claimed: Any) -> Evidence:
     def ends(factor: float) -> Array:
         """Of the nine runs, over their starts."""
         start = factor * limit
-        run = descend(lambda w: (curvature[:, None] * w**2).sum(axis=-1) / 2, lambda w: curvature[:, None] * w, start[:, None],
-                      RATE, 1000, measure="probe", every=1, length=LENGTH, median=median)
+        run = descend(lambda w: (curvature[:, None] * w**2).sum(axis=-1) / 2, lambda w: curvature[:, None] * w,
+                      start[:, None], RATE, 1000, measure="probe", every=1, length=LENGTH, median=median)
         return np.abs(run.end[:, 0]) / start
 
     return Evidence.contrast(Evidence.at_most(float(ends(0.99).max()), 0.1, note="farthest end of those inside"),
@@ -96,7 +98,8 @@ salr_escapes_where_descent_is_stable = Claim(
     statement=r"""At a minimum of curvature $\lambda_s$, with a median made at one of curvature $\lambda_f$, the rate is $\eta_0\lambda_s/\lambda_f$. With odd $n_1$ and a frozen median SALR leaves every
 neighbourhood, from starts arbitrarily near, if and only if $$\kappa=\frac{\eta_0\lambda_s^2}{\lambda_f}>2,$$ and the distance grows at least like $(\kappa-1)^k$. Gradient descent leaves for $\eta_0\lambda_s>2$. For $\lambda_s=5$, $\lambda_f=1$,
 $\eta_0=0.1$ it is $\kappa=2.5$ against $\eta_0\lambda_s=0.5$. At $\lambda_s=5$, $\lambda_f=1$ SALR stays for $\kappa=1.5,1.9,1.98$ and leaves for $\kappa=2.02,2.1,2.5,4$.""",
-    source="That larger rates in sharp valleys raise the chance of escape: Yue, Nouiehed and Al Kontar (2020), abstract. The paper's own theorem was not read; "
+    source="That larger rates in sharp valleys raise the chance of escape: Yue, Nouiehed and Al Kontar (2020), "
+    "abstract. The paper's own theorem was not read; "
     "this one is derived here",
     caveat="The median is frozen. What becomes of it in a run of its own making is the next claim.",
     reconstructed=True,
@@ -109,7 +112,8 @@ $\eta_0=0.1$ it is $\kappa=2.5$ against $\eta_0\lambda_s=0.5$. At $\lambda_s=5$,
 )
 
 
-@salr_escapes_where_descent_is_stable.check("algebra", title="rate times curvature at the sharp minimum, the median being that of the flat one")
+@salr_escapes_where_descent_is_stable.check("algebra",
+                                            title="rate times curvature at the sharp minimum, median of the flat one")
 def contraction_at_the_minimum(claimed: Any) -> Evidence:
     import sympy
 
@@ -130,7 +134,8 @@ def _from_nearby(rate: float) -> tuple[float, float]:
     return float(distances.max()), float((np.log(distances[far]) / np.arange(1, len(distances) + 1)[far]).min())
 
 
-@salr_escapes_where_descent_is_stable.check("simulation", title="from a thousandth of a step of the probe: who stays, who leaves, and how fast")
+@salr_escapes_where_descent_is_stable.check("simulation",
+                                            title="from a thousandth of a step of the probe: who leaves, how fast")
 def stays_or_leaves(claimed: Any) -> Evidence:
     arms = []
     for rate in (0.06, 0.076, 0.0792, 0.0808, 0.084, 0.1, 0.16):

@@ -43,10 +43,10 @@ def columns(rows: Rows, epochs: int, metric: str = "test_accuracy") -> dict[str,
 regime_adaptation_keeps_updates = Claim(
     "regime-adaptation-keeps-updates",
     title="Regime adaptation: the same updates at each rate, for more examples",
-    statement=r"""Multiply every number of epochs by $\lceil\frac{B_L}{B_S}\rceil$ and all rates by $\sqrt{B_L/B_S}$. If the ratio is
-a whole number and $B_L$ divides the training set, the large batch makes as many updates at each rate as the small one, and sees
-$\frac{B_L}{B_S}$ times as many examples: nothing is saved but time on parallel machines. The covariance of an update,
-$\propto\frac{\eta^2}{B}$, stays.""",
+    statement=r"""Multiply every number of epochs by $\lceil\frac{B_L}{B_S}\rceil$ and all rates by
+$\sqrt{B_L/B_S}$. If the ratio is a whole number and $B_L$ divides the training set, the large batch makes as
+many updates at each rate as the small one, and sees $\frac{B_L}{B_S}$ times as many examples: nothing is saved
+but time on parallel machines. The covariance of an update, $\propto\frac{\eta^2}{B}$, stays.""",
     source="Hoffer, Hubara and Soudry (2017), section on regime adaptation, and their code for the ceiling",
     claimed={"epochs": 1.0, "rate": 0.5},
     mutants={"the same epochs": {"epochs": 0.0, "rate": 0.5}, "linear scaling": {"epochs": 1.0, "rate": 1.0}},
@@ -74,10 +74,13 @@ _CLOSES = {"rate": 0.02, "longer": 0.004, "least": 0.6, "most": 0.95, "early": 1
 gap_closes_with_updates = Claim(
     "gap-closes-with-updates",
     title="The gap is for the most part one of updates",
-    statement=r"""A perceptron with batch normalisation on 4096 images of Fashion-MNIST, SB 64 and LB 1024, 16 epochs. The test accuracy rises from LB to
-+LR by more than 2 points, and from +LR to +RA, with as many updates as SB, by more than 0.4. Of the gap between SB and LB longer training with ghost
-batches (+RA+GBN) closes between 60 and 95 %. After 4 epochs, where the small batch is not trained to the end, it closes more than all of the gap.""",
-    source="Hoffer, Hubara and Soudry (2017), abstract and table 1 (number from memory); at this size measured here, bands settled after a look at the numbers",
+    statement=r"""A perceptron with batch normalisation on 4096 images of Fashion-MNIST, SB 64 and LB 1024, 16
+epochs. The test accuracy rises from LB to +LR by more than 2 points, and from +LR to +RA, with as many updates
+as SB, by more than 0.4. Of the gap between SB and LB longer training with ghost batches (+RA+GBN) closes
+between 60 and 95 %. After 4 epochs, where the small batch is not trained to the end, it closes more than all of
+the gap.""",
+    source="Hoffer, Hubara and Soudry (2017), abstract and table 1 (number from memory); at this size measured here, "
+    "bands settled after a look at the numbers",
     reconstructed=True,
     claimed=_CLOSES,
     mutants={
@@ -112,12 +115,14 @@ _COMPLETE = {"left": 0.002, "trained": 0.006}
 gap_completely_eliminated = Claim(
     "gap-completely-eliminated",
     title="Is the gap completely eliminated by longer training?",
-    statement=r"""With ghost batches and as many updates, the large batch reaches the test accuracy of the small one: what is left of the gap is at most
-$0.2$ points. Judged where the small batch is trained to the end: 16 epochs (twice as many gain it less than $0.6$ points).""",
-    source="Hoffer, Hubara and Soudry (2017), abstract: the gap stems from the relatively small number of updates and can be completely eliminated. "
-    "The bands of this check were settled here after a look at two seeds",
-    caveat="Eliminated only against a small batch that is stopped early, which longer training then overtakes. Against one that is not, a significant "
-    "rest remains, at untuned rates; there the large batch, with as many updates, ends with a training loss a hundred times lower, and over-fits.",
+    statement=r"""With ghost batches and as many updates, the large batch reaches the test accuracy of the small
+one: what is left of the gap is at most $0.2$ points. Judged where the small batch is trained to the end: 16
+epochs (twice as many gain it less than $0.6$ points).""",
+    source="Hoffer, Hubara and Soudry (2017), abstract: the gap stems from the relatively small number of updates and "
+    "can be completely eliminated. The bands of this check were settled here after a look at two seeds",
+    caveat="Eliminated only against a small batch that is stopped early, which longer training then overtakes. Against "
+    "one that is not, a significant rest remains, at untuned rates; there the large batch, with as many updates, ends "
+    "with a training loss a hundred times lower, and over-fits.",
     reconstructed=True,
     claimed=_COMPLETE,
     mutants={"within five points": _COMPLETE | {"left": 0.05}},
@@ -137,10 +142,12 @@ _GHOSTS = {"alone": 0.005, "longer": 0.0}
 ghost_batches_at_equal_epochs = Claim(
     "ghost-batches-at-equal-epochs",
     title="Ghost batch normalisation: no gain at equal epochs, a gain with longer training",
-    statement=r"""On the same task ghost batches of 64 change the test accuracy of +LR by less than half a point at 16 epochs, and raise that of +RA.""",
-    source="Hoffer, Hubara and Soudry (2017), table 1 (from memory), has gains of 0.05 to 2.9 points at equal epochs; the rest measured here, the half point "
-    "settled after a look at two seeds",
-    caveat="So ghost batches alone are not reproduced as a remedy at this size; they help together with longer training.",
+    statement=r"""On the same task ghost batches of 64 change the test accuracy of +LR by less than half a point
+at 16 epochs, and raise that of +RA.""",
+    source="Hoffer, Hubara and Soudry (2017), table 1 (from memory), has gains of 0.05 to 2.9 points at equal epochs; "
+    "the rest measured here, the half point settled after a look at two seeds",
+    caveat="So ghost batches alone are not reproduced as a remedy at this size; they help together with longer "
+    "training.",
     reconstructed=True,
     claimed=_GHOSTS,
     mutants={"a point and a half alone": _GHOSTS | {"alone": -0.015}, "five points with longer training": _GHOSTS | {"longer": 0.05}},
@@ -164,9 +171,10 @@ _INVERTED = {"lead": 0.01, "loss": 0.01, "fit": 0.1}
 gap_inverts_when_labels_are_noisy = Claim(
     "gap-inverts-when-labels-are-noisy",
     title="With noisy labels fewer updates are better: the gap inverts",
-    statement=r"""1024 images of Fashion-MNIST, a fifth of the labels replaced by random ones, 40 epochs, SB 32 and LB 512. At equal epochs the large batch tests
-better than the small one by more than 1 point, because it is stopped early; with as many updates (+RA) it fits the wrong labels, ends with
-a training loss below $0.1$ of that of LB, and tests worse than SB by more than 1 point.""",
+    statement=r"""1024 images of Fashion-MNIST, a fifth of the labels replaced by random ones, 40 epochs, SB 32
+and LB 512. At equal epochs the large batch tests better than the small one by more than 1 point, because it is
+stopped early; with as many updates (+RA) it fits the wrong labels, ends with a training loss below $0.1$ of
+that of LB, and tests worse than SB by more than 1 point.""",
     source="Derived and measured here, as the counter-example of the gap; bands settled after a look at two seeds",
     reconstructed=True,
     claimed=_INVERTED,
@@ -194,11 +202,12 @@ _PLATEAU = {"flat": 0.01, "gain": 0.001, "more": 0.0}
 long_plateau_pays = Claim(
     "long-plateau-pays",
     title="Training on at a plateau of the validation error pays, if the data are many",
-    statement=r"""Train at a constant rate for some epochs, then three epochs at a tenth of it. With 16,384 images the test accuracy before the drop is on a
-plateau: over the epochs 22 to 31 it is less than a point higher than over the epochs 9 to 18. Yet after the drop it is higher by more than $0.1$ points if the
-first phase had 32 epochs and not 8. With 4096 images 64 epochs in place of 16 gain less than that.""",
-    source="Hoffer, Hubara and Soudry (2017), discussion: good generalisation can result from long training at a plateau (from memory); measured here, "
-    "bands settled after a look at the numbers",
+    statement=r"""Train at a constant rate for some epochs, then three epochs at a tenth of it. With 16,384
+images the test accuracy before the drop is on a plateau: over the epochs 22 to 31 it is less than a point
+higher than over the epochs 9 to 18. Yet after the drop it is higher by more than $0.1$ points if the first
+phase had 32 epochs and not 8. With 4096 images 64 epochs in place of 16 gain less than that.""",
+    source="Hoffer, Hubara and Soudry (2017), discussion: good generalisation can result from long training at a "
+    "plateau (from memory); measured here, bands settled after a look at the numbers",
     reconstructed=True,
     claimed=_PLATEAU,
     mutants={

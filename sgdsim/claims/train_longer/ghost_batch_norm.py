@@ -16,11 +16,12 @@ _ACCUMULATED = {"part": 8, "ghost": 8, "alone": BATCH}
 ghost_batches_are_accumulated_gradients = Claim(
     "ghost-batches-are-accumulated-gradients",
     title="A step with ghost batches is that of gradients accumulated over small batches",
-    statement=r"""A network whose batch normalisation works on ghost batches of $B_S$ has, on a batch of $B_L$, the loss and the gradient that one gets
-by averaging over $\frac{B_L}{B_S}$ parts shown one after the other to the same network with ordinary batch normalisation, and the same
-running statistics after it. With $B_S=B_L$ it is ordinary batch normalisation.""",
-    source="Hoffer, Hubara and Soudry (2017), algorithm 1; their code accumulates gradients over parts. Derived: "
-    "parts share no statistics, so that the loss is a mean over them",
+    statement=r"""A network whose batch normalisation works on ghost batches of $B_S$ has, on a batch of $B_L$,
+the loss and the gradient that one gets by averaging over $\frac{B_L}{B_S}$ parts shown one after the other to
+the same network with ordinary batch normalisation, and the same running statistics after it. With $B_S=B_L$ it
+is ordinary batch normalisation.""",
+    source="Hoffer, Hubara and Soudry (2017), algorithm 1; their code accumulates gradients over parts. Derived: parts "
+    "share no statistics, so that the loss is a mean over them",
     reconstructed=True,
     claimed=_ACCUMULATED,
     mutants={
