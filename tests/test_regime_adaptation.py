@@ -1,4 +1,4 @@
-"""Regimes: the updates at each rate are those of the small batch; torch's own schedulers follow them; the measuring code."""
+"""Regimes: the updates at each rate are those of the small batch; torch's schedulers follow; the measuring code."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ PAPER = Regime(128, 0.1, epochs=200, milestones=(81, 122, 164))
 
 def rates_of_updates(regime, examples):
     """Learning rate of every update, in order."""
-    return np.repeat([regime.learning_rate * regime(epoch) for epoch in range(regime.epochs)], examples // regime.batch_size)
+    rates = [regime.learning_rate * regime(epoch) for epoch in range(regime.epochs)]
+    return np.repeat(rates, examples // regime.batch_size)
 
 
 @given(st.integers(1, 8), st.integers(1, 5), st.integers(1, 6), st.sampled_from(["sqrt", "linear", "constant"]))
@@ -51,9 +52,9 @@ def test_schedulers_of_torch_follow_a_regime():
     regime = adapt_regime(PAPER, 512)
     weight = torch.nn.Parameter(torch.zeros(1))
     weight.grad = torch.zeros(1)
-    made = {"lambda": lambda optimizer: torch.optim.lr_scheduler.LambdaLR(optimizer, regime),
-            "multistep": lambda optimizer: torch.optim.lr_scheduler.MultiStepLR(optimizer, regime.milestones, regime.factor)}
-    for build in made.values():
+    schedulers = torch.optim.lr_scheduler
+    for build in (lambda optimizer: schedulers.LambdaLR(optimizer, regime),
+                  lambda optimizer: schedulers.MultiStepLR(optimizer, regime.milestones, regime.factor)):
         optimizer = torch.optim.SGD([weight], lr=regime.learning_rate)
         scheduler, rates = build(optimizer), []
         for _ in range(regime.epochs):
@@ -72,7 +73,8 @@ def test_cells_are_trained_in_the_regime_that_they_name():
 
     cell = {"data": "digits", "images": 512, "test_images": 100, "pool": 1, "label_noise": 0.0, "hidden": [16],
             "reference_batch_size": 32, "learning_rate": 0.1, "epochs": 4, "milestones": [2, 3], "momentum": 0.9,
-            "weight_decay": 0.0, "batch_size": 128, "rule": "sqrt", "longer": False, "ghost_batch_size": None, "seed": 0}
+            "weight_decay": 0.0, "batch_size": 128, "rule": "sqrt", "longer": False, "ghost_batch_size": None,
+            "seed": 0}
     small, large, longer, ghosts = (measure_cells([cell | change])[0].metrics for change in (
         {"batch_size": 32}, {}, {"longer": True}, {"longer": True, "ghost_batch_size": 32}))
     assert [found["updates"] for found in (small, large, longer, ghosts)] == [64, 16, 64, 64]

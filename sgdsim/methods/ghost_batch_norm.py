@@ -1,9 +1,9 @@
 """Ghost batch normalisation for torch: a large batch is normalised in parts, with the statistics of small batches.
 
-After Hoffer, Hubara and Soudry (2017). Each of n ghost batches, consecutive parts of the batch, is normalised by its own
-mean and (biased) variance; scale and shift are shared. Running statistics r are those of a small-batch run, as if the
-ghosts had come one after the other: r <- (1 - m)^n r + m sum_i (1 - m)^(n - i) m_i, with m the momentum. The weights of
-this sequential form add up to one; those of the update that the paper prints, as remembered, do not.
+After Hoffer, Hubara and Soudry (2017). Each of n ghost batches, consecutive parts of the batch, is normalised by its
+own mean and (biased) variance; scale and shift are shared. Running statistics r are those of a small-batch run, as if
+the ghosts had come one after the other: r <- (1 - m)^n r + m sum_i (1 - m)^(n - i) m_i, with m the momentum. The
+weights of this sequential form add up to one; those of the update that the paper prints, as remembered, do not.
 """
 
 from __future__ import annotations

@@ -67,7 +67,8 @@ class Regime:
                 raise ValueError(f"{name}={getattr(self, name)} must be positive and finite")
         edges = (0, *self.milestones, self.epochs + 1)
         if any(a >= b for a, b in zip(edges[:-1], edges[1:], strict=True)):
-            raise ValueError(f"milestones={self.milestones} must increase, from 1 at least to epochs={self.epochs} at most")
+            raise ValueError(f"milestones={self.milestones} must increase, from 1 at least to epochs={self.epochs} "
+                             "at most")
         object.__setattr__(self, "milestones", tuple(self.milestones))
 
     def __call__(self, epoch: int) -> float:

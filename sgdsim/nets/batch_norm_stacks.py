@@ -38,7 +38,7 @@ class _BatchNormStack(Stack):
         self.register_buffer("variances", torch.ones(models, sum(self.units)))
 
     def _normalise(self, z: Tensor, k: int, ghosts: int = 1) -> Tensor:
-        """Layer k's batch norm of z, (any, P * units * ghosts, positions); ghosts are the fastest of the middle axis."""
+        """Layer k's batch norm of z, (any, P * units * ghosts, positions); ghosts come fastest in the middle."""
         mean, variance = (s.split(self.units, dim=1)[k] for s in (self.means, self.variances))
         scale, shift = (p[k].flatten().repeat_interleave(ghosts) for p in (self.scales, self.shifts))
         if not self.training:

@@ -27,8 +27,8 @@ def measure_cells(configs: list[dict[str, Any]], device: str = "cpu") -> list[Me
     """Train networks at a constant rate; the settings may differ in rate, momentum, weight decay and seed only.
 
     Settings: `data`, `images`, `test_images`, `pool` (see `sgdsim.nets.load`); `net`, which is `mlp` (with `hidden`) or
-    `cnn` (with `channels`); `batch_size`, `ghost_batch_size` (of the perceptron; null: none), `learning_rate`, `momentum`, `weight_decay` (of all parameters), `steps`,
-    `points`, `seed`.
+    `cnn` (with `channels`); `batch_size`, `ghost_batch_size` (of the perceptron; null: none), `learning_rate`,
+    `momentum`, `weight_decay` (of all parameters), `steps`, `points`, `seed`.
 
     Metrics: `curve_t`, at most `points` numbers of updates, even in their logarithm up to `steps`; at each of them
     `curve_distance` and `curve_first`, the Euclidean distances from the start of all trained parameters and of the
@@ -44,9 +44,9 @@ def measure_cells(configs: list[dict[str, Any]], device: str = "cpu") -> list[Me
     start = copy.deepcopy(stack)
     seen: list[Tensor] = []
     batches = minibatches(x, y, batch_indices(len(y), seeds, first["batch_size"], device=device))
-    run = train(stack, watched(batches, marks, lambda step: seen.append(_travelled(stack, start))), steps=first["steps"],
-                learning_rate=column(configs, "learning_rate"), momentum=column(configs, "momentum"),
-                weight_decay=column(configs, "weight_decay"))
+    run = train(stack, watched(batches, marks, lambda step: seen.append(_travelled(stack, start))),
+                steps=first["steps"], learning_rate=column(configs, "learning_rate"),
+                momentum=column(configs, "momentum"), weight_decay=column(configs, "weight_decay"))
     curves = torch.stack([*seen, _travelled(stack, start)], dim=2).cpu().numpy()  # (P, 3, points)
     stack.eval()
     losses, right = evaluate(stack, x, y)[0], evaluate(stack, test_x, test_y)[1].double().mean(dim=1)

@@ -70,10 +70,13 @@ decay, learning rates scaled by the square root of the batch size, 20 to 4000 up
 
 
 def _every(claimed: dict[str, Any], rows: Rows, metric: str = "curve_distance") -> Evidence:
-    gains = {s["batch_size"]: _compared(rows, metric=metric, ghost_batch_size=None, **s).advantage(claimed["law"], claimed["over"])
-             for s in _scaled(rows)}
-    return Evidence.contrast(*[Evidence.at_least(gain, claimed["least"], note=f"nats gained a held-out time, B = {size}")
-                               for size, gain in gains.items()])
+    arms = []
+    for settings in _scaled(rows):
+        found = _compared(rows, metric=metric, ghost_batch_size=None, **settings)
+        gain = found.advantage(claimed["law"], claimed["over"])
+        arms.append(Evidence.at_least(gain, claimed["least"],
+                                      note=f"nats gained a held-out time, B = {settings['batch_size']}"))
+    return Evidence.contrast(*arms)
 
 
 @log_distance_for_every_batch_size.check("network", title="perceptron, Fashion-MNIST", expect="refuted", runs=FASHION)
@@ -86,7 +89,8 @@ def convolutions_every(claimed: dict[str, Any], rows: Rows) -> Evidence:
     return _every(claimed, rows)
 
 
-@log_distance_for_every_batch_size.check("network", title="perceptron, first weight only", expect="refuted", runs=FASHION)
+@log_distance_for_every_batch_size.check("network", title="perceptron, first weight only", expect="refuted",
+                                         runs=FASHION)
 def first_weight(claimed: dict[str, Any], rows: Rows) -> Evidence:
     return _every(claimed, rows, "curve_first")
 
@@ -126,24 +130,28 @@ def _local_exponent(rows: Rows, start: float, **settings: Any) -> Array:
     return np.log(paths[:, -1] / paths[:, k]) / np.log(t[-1] / t[k])
 
 
-@distance_law_and_weight_decay.check("network", title="three convolutions, 20,000 images of CIFAR-10, 4000 updates", runs=CIFAR)
+@distance_law_and_weight_decay.check("network", title="three convolutions, 20,000 images of CIFAR-10, 4000 updates",
+                                     runs=CIFAR)
 def crossover(claimed: dict[str, Any], rows: Rows) -> Evidence:
     free, decayed = ({"batch_size": 64, "weight_decay": claimed[name]} for name in ("free", "decayed"))
     power, log = _compared(rows, **free), _compared(rows, WINDOW, **decayed)
-    gains = [Evidence.at_least(found.advantage(law, other), claimed["gain"], note=f"{law} over {other}, nats a time, {name}")
+    gains = [Evidence.at_least(found.advantage(law, other), claimed["gain"],
+                               note=f"{law} over {other}, nats a time, {name}")
              for found, law, others, name in ((power, "power", ("logarithm", "saturation"), "no decay"),
                                               (log, "logarithm", ("power", "saturation"), "decay"))
              for other in others]
-    return Evidence.contrast(*gains, Evidence.slope(mean_estimate(_local_exponent(rows, 1000, **free)), claimed["exponent"],
-                                                    claimed["within"], note="local exponent, no decay"))
+    exponent = mean_estimate(_local_exponent(rows, 1000, **free))
+    return Evidence.contrast(*gains, Evidence.slope(exponent, claimed["exponent"], claimed["within"],
+                                                    note="local exponent, no decay"))
 
 
-@distance_law_and_weight_decay.check("network", title="perceptron, Fashion-MNIST: the same window with decay", expect="refuted",
-                                     runs=FASHION)
+@distance_law_and_weight_decay.check("network", title="perceptron, Fashion-MNIST: the same window with decay",
+                                     expect="refuted", runs=FASHION)
 def no_crossover(claimed: dict[str, Any], rows: Rows) -> Evidence:
     found = _compared(rows, WINDOW, batch_size=64, ghost_batch_size=None, weight_decay=claimed["decayed"])
     return Evidence.contrast(*[
-        Evidence.at_least(found.advantage("logarithm", other), claimed["gain"], note=f"logarithm over {other}, nats a time, decay")
+        Evidence.at_least(found.advantage("logarithm", other), claimed["gain"],
+                          note=f"logarithm over {other}, nats a time, decay")
         for other in ("power", "saturation")])
 
 
@@ -178,13 +186,16 @@ def _slopes(rows: Rows, **settings: Any) -> Array:
 @log_slopes_over_batch_size.check("network", title="perceptron, Fashion-MNIST, batch sizes 16, 64, 256", runs=FASHION)
 def slopes(claimed: dict[str, float], rows: Rows) -> Evidence:
     free = {"weight_decay": 0.0}
-    unscaled = {size: _slopes(rows, batch_size=size, learning_rate=0.05, ghost_batch_size=None, **free) for size in (16, 256)}
+    unscaled = {size: _slopes(rows, batch_size=size, learning_rate=0.05, ghost_batch_size=None, **free)
+                for size in (16, 256)}
     scaled = {s["batch_size"]: _slopes(rows, ghost_batch_size=None, **s) for s in _scaled(rows)}
-    arms = [Evidence.at_most(ratio_estimate(unscaled[256], unscaled[16]), claimed["unscaled"], note="b(256) / b(16), one rate")]
+    arms = [Evidence.at_most(ratio_estimate(unscaled[256], unscaled[16]), claimed["unscaled"],
+                             note="b(256) / b(16), one rate")]
     ratios = [(f"b({large}) / b({small}), scaled", ratio_estimate(scaled[large], scaled[small]), claimed["scaled"])
               for large, small in ((64, 16), (256, 64), (256, 16))]
     ghosts = _slopes(rows, batch_size=256, ghost_batch_size=64, **free)
-    for name, ratio, most in (*ratios, ("with ghosts / without", ratio_estimate(ghosts, scaled[256]), claimed["ghosts"])):
+    ratios.append(("with ghosts / without", ratio_estimate(ghosts, scaled[256]), claimed["ghosts"]))
+    for name, ratio, most in ratios:
         arms += [Evidence.at_most(ratio, most, note=name), Evidence.at_least(ratio, 1 / most, note="at least")]
     return Evidence.contrast(*arms)
 
@@ -216,5 +227,6 @@ data.""",
 def memorised(claimed: dict[str, Any], rows: Rows) -> Evidence:
     found = _compared(rows, 30, weight_decay=0.0)
     return Evidence.contrast(
-        Evidence.at_least(found.advantage(claimed["law"], claimed["over"]), claimed["gain"], note="nats gained a held-out time"),
+        Evidence.at_least(found.advantage(claimed["law"], claimed["over"]), claimed["gain"],
+                          note="nats gained a held-out time"),
         Evidence.at_most([row["metrics"]["train_loss"] for row in rows], claimed["loss"], note="training loss"))

@@ -35,7 +35,8 @@ def columns(rows: Rows, epochs: int, metric: str = "test_accuracy") -> dict[str,
             small = c["batch_size"] == c["reference_batch_size"]
             name = "SB" if small else NAMES[c["rule"], c["longer"], c["ghost_batch_size"] is not None]
             found.setdefault(name, []).append((c["seed"], row["metrics"].get(metric, 0.0)))  # 0 if it diverged
-    return {name: np.array([value for _, value in sorted(found[name])]) for name in ("SB", *NAMES.values()) if name in found}
+    return {name: np.array([value for _, value in sorted(found[name])])
+            for name in ("SB", *NAMES.values()) if name in found}
 
 
 # --- updates -----------------------------------------------------------------------------------------------
@@ -129,7 +130,8 @@ epochs (twice as many gain it less than $0.6$ points).""",
 )
 
 
-@gap_completely_eliminated.check("network", title="small batch trained to the end, 16 epochs", expect="refuted", runs=GAP)
+@gap_completely_eliminated.check("network", title="small batch trained to the end, 16 epochs", expect="refuted",
+                                 runs=GAP)
 def eliminated(claimed: dict[str, float], rows: Rows) -> Evidence:
     found, longer = columns(rows, 16), columns(rows, 32)["SB"]
     return Evidence.contrast(
@@ -150,7 +152,10 @@ at 16 epochs, and raise that of +RA.""",
     "training.",
     reconstructed=True,
     claimed=_GHOSTS,
-    mutants={"a point and a half alone": _GHOSTS | {"alone": -0.015}, "five points with longer training": _GHOSTS | {"longer": 0.05}},
+    mutants={
+        "a point and a half alone": _GHOSTS | {"alone": -0.015},
+        "five points with longer training": _GHOSTS | {"longer": 0.05},
+    },
 )
 
 
@@ -186,7 +191,8 @@ that of LB, and tests worse than SB by more than 1 point.""",
 )
 
 
-@gap_inverts_when_labels_are_noisy.check("network", title="1024 images of Fashion-MNIST, a fifth of the labels random", runs=NOISY)
+@gap_inverts_when_labels_are_noisy.check("network", title="1024 images of Fashion-MNIST, a fifth of the labels random",
+                                         runs=NOISY)
 def inverted(claimed: dict[str, float], rows: Rows) -> Evidence:
     found, loss = columns(rows, 40), columns(rows, 40, "train_loss")
     return Evidence.contrast(
@@ -224,7 +230,8 @@ def plateau(claimed: dict[str, float], rows: Rows) -> Evidence:
         return columns([row for row in rows if row["config"]["images"] == images], epochs + 3, metric)["SB"]
 
     curve = phase(16_384, 32, "curve_accuracy")  # eight looks evenly over 35 epochs, and one just before the drop
-    many, few = (phase(images, long) - phase(images, short) for images, long, short in ((16_384, 32, 8), (4096, 64, 16)))
+    many, few = (phase(images, long) - phase(images, short)
+                 for images, long, short in ((16_384, 32, 8), (4096, 64, 16)))
     return Evidence.contrast(
         Evidence.at_most(mean_estimate(curve[:, 4:7].mean(axis=1) - curve[:, 1:4].mean(axis=1)), claimed["flat"],
                          note="accuracy gained on the plateau, 16,384 images"),

@@ -53,14 +53,16 @@ def _difference(ghost: int, part: int) -> list[float]:
     accumulated = torch.stack([nn.functional.cross_entropy(plain(a), b) for a, b in parts]).mean()
     loss.backward()
     accumulated.backward()
-    pairs: list[tuple[list[Any], list[Any]]] = [([loss], [accumulated]), ([p.grad for p in ghosts.parameters()], [p.grad for p in plain.parameters()]),
-             *(([m.get_buffer(name) for m in ghosts.modules() if hasattr(m, name)],
-                [m.get_buffer(name) for m in plain.modules() if hasattr(m, name)]) for name in ("running_mean", "running_var"))]
-    found = []
-    for ours, theirs in pairs:
-        a, b = (torch.cat([t.detach().flatten() for t in side]) for side in (ours, theirs))
-        found.append(float((a - b).abs().max() / b.abs().max()))
-    return found
+    numbers = [_numbers(loss, ghosts), _numbers(accumulated, plain)]
+    flat = [[torch.cat([t.detach().flatten() for t in group]) for group in side] for side in numbers]
+    return [float((a - b).abs().max() / b.abs().max()) for a, b in zip(*flat, strict=True)]
+
+
+def _numbers(loss: Any, model: Any) -> list[list[Any]]:
+    """Loss, gradients, running means and running variances."""
+    return [[loss], [p.grad for p in model.parameters()],
+            *([buffer for path, buffer in model.named_buffers() if path.endswith(name)]
+              for name in ("running_mean", "running_var"))]
 
 
 def _equal(ghost: int, part: int) -> Evidence:
@@ -69,11 +71,13 @@ def _equal(ghost: int, part: int) -> Evidence:
                                for name, value in zip(names, _difference(ghost, part), strict=True)])
 
 
-@ghost_batches_are_accumulated_gradients.check("simulation", title="convolutions and linear layers, 32 samples in four parts", requires=("torch",))
+@ghost_batches_are_accumulated_gradients.check("simulation", title="four parts of 8, convolutions and linear layers",
+                                               requires=("torch",))
 def four_parts(claimed: dict[str, int]) -> Evidence:
     return _equal(claimed["ghost"], claimed["part"])
 
 
-@ghost_batches_are_accumulated_gradients.check("simulation", title="one ghost: ordinary batch normalisation", requires=("torch",))
+@ghost_batches_are_accumulated_gradients.check("simulation", title="one ghost: ordinary batch normalisation",
+                                               requires=("torch",))
 def one_ghost(claimed: dict[str, int]) -> Evidence:
     return _equal(claimed["alone"], BATCH)

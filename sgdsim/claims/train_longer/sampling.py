@@ -20,11 +20,13 @@ __all__ = ["batch_gradient_covariances", "square_root_rule"]
 Array = np.ndarray
 
 #: Rule of sampling to (factor, whether it multiplies the centred second moment).
-_COVARIANCES: dict[str, tuple[Any, bool]] = {
+_COVARIANCES: dict[str, Any] = {
     "replacement": (lambda b, n: 1 / b, True),
     "without_replacement": (lambda b, n: (n - b) / (b * (n - 1)), True),
     "inclusion": (lambda b, n: 1 / b - 1 / n, False),
+    "ratio": lambda n: n / (n - 1),  # of the last two where the mean gradient vanishes
 }
+RULES = ("replacement", "without_replacement", "inclusion")
 
 batch_gradient_covariances = Claim(
     "batch-gradient-covariances",
@@ -35,8 +37,8 @@ $$\frac1B\cdot\frac1n\sum_i(g_i-\bar g)(g_i-\bar g)^\top\quad\text{with replacem
 $\frac{n-B}{n-1}$ times that without replacement. If every sample enters on its own with probability $\frac Bn$ and the
 sum is divided by $B$, the covariance is
 $$\Big(\frac1B-\frac1n\Big)\frac1n\sum_ig_ig_i^\top,$$
-*not* centred: the number of samples that enter is random too. The last two agree for $B\ll n$ where $\bar g=0$,
-and only there.""",
+*not* centred: the number of samples that enter is random too. Where $\bar g=0$ the last two differ by the factor
+$\frac n{n-1}$ only, whatever $B$ is; a mean gradient that does not vanish adds to the last one alone.""",
     source="Hoffer, Hubara and Soudry (2017) for the third form (from memory); all three derived here by enumeration",
     reconstructed=True,
     claimed=_COVARIANCES,
@@ -46,6 +48,7 @@ and only there.""",
         "without replacement, not centred": _COVARIANCES | {
             "without_replacement": (lambda b, n: (n - b) / (b * (n - 1)), False)},
         "n in place of n - 1": _COVARIANCES | {"without_replacement": (lambda b, n: (n - b) / (b * n), True)},
+        "the last two agree where the mean vanishes": _COVARIANCES | {"ratio": lambda n: 1},
         "no replacement, as with it": _COVARIANCES | {"without_replacement": (lambda b, n: 1 / b, True)},
     },
 )
@@ -71,7 +74,8 @@ def by_enumeration(claimed: dict[str, Any]) -> Evidence:
     import sympy
 
     n, left, right = 5, [], []
-    for rule, (factor, centred) in claimed.items():
+    for rule in RULES:
+        factor, centred = claimed[rule]
         for size in (1, 2, 3):
             mean, second = sympy.zeros(n, 1), sympy.zeros(n, n)
             for probability, counts in _draws(rule, n, size):
@@ -84,6 +88,10 @@ def by_enumeration(claimed: dict[str, Any]) -> Evidence:
             left += [spread[0, 0], spread[0, 1]]
             scale, shared = factor(sympy.Integer(size), sympy.Integer(n)) / n, sympy.Rational(int(centred), n)
             right += [scale * (1 - shared), -scale * shared]
+    # mean zero: the form sum_ij C_ij g_i g_j is (C_11 - C_12) times the sum of squares, for either rule
+    pairs = zip(left[6:12:2], left[7:12:2], left[12::2], left[13::2], strict=True)
+    left += [(a - b) / (c - d) for a, b, c, d in pairs]
+    right += [claimed["ratio"](sympy.Integer(n))] * 3
     return Evidence.identity(left, right)
 
 

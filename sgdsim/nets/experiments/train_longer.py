@@ -18,8 +18,8 @@ DIGITS: Row = {"data": "digits", "images": 1280, "test_images": 517, "pool": 1, 
                "ghost_batch_size": None, "momentum": 0.0, "weight_decay": 0.0, "points": 40}
 FASHION: Row = {"data": "fashion", "images": 60_000, "test_images": 10_000, "pool": 2, "net": "mlp", "hidden": (64, 64),
                 "momentum": 0.9, "steps": 4000, "points": 48}
-CIFAR: Row = {"data": "cifar10", "images": 20_000, "test_images": 2000, "pool": 2, "net": "cnn", "channels": (8, 16, 32),
-              "momentum": 0.9, "steps": 4000, "points": 48}
+CIFAR: Row = {"data": "cifar10", "images": 20_000, "test_images": 2000, "pool": 2, "net": "cnn",
+              "channels": (8, 16, 32), "momentum": 0.9, "steps": 4000, "points": 48}
 #: Learning rates of each batch size: the same for all, and scaled by the square root.
 RATES = {16: [0.05, 0.025], 64: [0.05], 256: [0.05, 0.1]}
 
@@ -40,11 +40,14 @@ def experiments(scale: str) -> list[Sweep]:
     return [
         _sweep("digits_distance", DISTANCE, "Digits, two hidden layers of 32 with batch norm, trained to the end",
                cells(batch_size=16, learning_rate=0.1, steps=3000, seed=list(range(8)), **DIGITS), live=True),
-        _sweep("fashion_distance", DISTANCE, "60,000 images of Fashion-MNIST, two hidden layers of 64 with batch norm", [
+        _sweep("fashion_distance", DISTANCE,
+               "60,000 images of Fashion-MNIST, two hidden layers of 64 with batch norm", [
             *(cell for size, rates in RATES.items() for cell in cells(
-                batch_size=size, ghost_batch_size=None, learning_rate=rates, weight_decay=[0.0, 2e-3], seed=SIX, **FASHION)),
+                batch_size=size, ghost_batch_size=None, learning_rate=rates, weight_decay=[0.0, 2e-3], seed=SIX,
+                **FASHION)),
             *cells(batch_size=256, ghost_batch_size=64, learning_rate=0.1, weight_decay=0.0, seed=SIX, **FASHION)]),
-        _sweep("cifar_distance", DISTANCE, "20,000 images of CIFAR-10, 16 x 16 pixels, three convolutions with batch norm", [
+        _sweep("cifar_distance", DISTANCE,
+               "20,000 images of CIFAR-10, 16 x 16 pixels, three convolutions with batch norm", [
             *cells(batch_size=64, learning_rate=0.05, weight_decay=[0.0, 5e-4, 2e-3], seed=SIX, **CIFAR),
             *cells(batch_size=16, learning_rate=0.025, weight_decay=[0.0, 2e-3], seed=SIX, **CIFAR)]),
         _sweep("fashion_gap", REGIME, "4096 images of Fashion-MNIST, two hidden layers of 96 with batch norm", [
@@ -53,9 +56,11 @@ def experiments(scale: str) -> list[Sweep]:
             *_table(GAP | {"epochs": 4, "milestones": (2, 3)}, 1024, SIX)]),
         _sweep("fashion_noisy_gap", REGIME, "1024 images of Fashion-MNIST, a fifth of the labels random",
                _table(NOISY, 512, SIX)),
-        _sweep("fashion_plateau", REGIME, "Fashion-MNIST, first phases of various lengths, then three epochs at a tenth", [
+        _sweep("fashion_plateau", REGIME,
+               "Fashion-MNIST, first phases of various lengths, then three epochs at a tenth", [
             cell for images, lengths in ((4096, (8, 16, 32, 64)), (16_384, (2, 8, 32))) for epochs in lengths
-            for cell in _small(GAP | {"images": images, "epochs": epochs + 3, "milestones": (epochs,)}, list(range(8)))]),
+            for cell in _small(GAP | {"images": images, "epochs": epochs + 3, "milestones": (epochs,)},
+                               list(range(8)))]),
     ]
 
 
