@@ -185,7 +185,7 @@ def test_conversion_refuses_other_kinds_and_changes_nothing(layer):
 
 
 def test_training_with_ghosts_is_gradient_accumulation_over_small_batches():
-    """Steps on 12 samples in ghosts of 4 are those of plain layers, gradients averaged over parts (the authors' code)."""
+    """Steps in ghosts of 4 of 12 samples are those of plain layers, averaged over parts (the authors' code)."""
     ghosts, plain = network().double(), None
     plain = copy.deepcopy(ghosts)
     with_ghost_batches(ghosts, 4)

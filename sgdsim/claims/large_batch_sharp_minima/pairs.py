@@ -55,18 +55,19 @@ _SHARPER = {"box": 1.5, "eigenvalue": 1.3, "filters": 1.2, "relative": 1.1, "ord
 
 large_batches_end_in_sharper_minima = Claim(
     "large-batches-end-in-sharper-minima",
-    title="Large batches end in sharper minima, at one training loss and by every measure",
+    title="Large batches end in sharper minima, at one training loss and by several measures",
     statement=r"""Perceptrons with and without batch normalisation at a training loss of 0.03. The metric at
 $\epsilon=10^{-3}$ is at least 1.5 times as large for batches of 410 as for 32, in the full space and in a random one
-of 100 dimensions, and the largest eigenvalue at least 1.3 times; without the added 1 in the box the metric is at
-least 1.1 times as large, and along filter-normalised directions the loss rises at least 1.2 times as much. It is no
-order of magnitude. And on the digits, which are fitted with ease, the metric of the large batch is not even 1.5 times
-as large.""",
+of 100 dimensions, and the largest eigenvalue at least 1.3 times; along filter-normalised directions the loss rises at
+least 1.2 times as much, and behind batch normalisation the metric without the added 1 is at least 1.1 times as large.
+It is no order of magnitude. And on the digits, which are fitted with ease, neither the metric nor the eigenvalue is
+that much larger.""",
     source="Keskar et al. (2017), Tables 3 and 4: one to two orders of magnitude. At this size: measured here; "
     "the bands of the first two were set before, the others after a look at five seeds",
     reconstructed=True,
     caveat="Adam at its usual rate for both batch sizes, at one training loss. A factor of 3 to 5, not of 10 to "
-    "200; on easy data none; and none at a larger radius, see the claim on the radius.",
+    "200; on easy data none, and none at a larger radius, see the claim on the radius. Without batch "
+    "normalisation the metric without the added 1 is 1.8 times as large, and not told from one.",
     claimed=_SHARPER,
     mutants={
         "eight times": _SHARPER | {"box": 8.0},
@@ -81,6 +82,8 @@ def _sharper(claimed: dict[str, float], rows: Rows, batch_norm: bool) -> Evidenc
     measures = {"box": at_radius(rows, -1, batch_norm), "subspace": pairs(rows, "subspace", batch_norm),
                 "eigenvalue": pairs(rows, "largest", batch_norm), "relative": pairs(rows, "relative", batch_norm),
                 "filters": pairs(rows, "filter_rise", batch_norm)}
+    if not batch_norm:  # too wide an interval to tell
+        del measures["relative"]
     bands = claimed | {"subspace": claimed["box"]}
     return Evidence.contrast(*[Evidence.at_least(large_over_small(values), bands[name], note=name)
                                for name, values in measures.items()])
@@ -153,7 +156,7 @@ def three_radii(claimed: dict[str, float], rows: Rows) -> Evidence:
 
 # --- test accuracy -----------------------------------------------------------------------------------------
 
-_GAP = {"norm": 0.0, "plain": 0.01, "published": 0.02}
+_GAP = {"norm": 0.0, "most": 0.015, "plain": 0.01, "published": 0.02}
 
 large_batch_generalisation_gap = Claim(
     "large-batch-generalisation-gap",
@@ -183,6 +186,7 @@ def _gap(rows: Rows, batch_norm: bool = True) -> Any:
 @large_batch_generalisation_gap.check("network", title=f"{ON_FASHION}, accuracy lost by the large batch", runs=FASHION)
 def gap_on_fashion(claimed: dict[str, float], rows: Rows) -> Evidence:
     return Evidence.contrast(Evidence.at_least(_gap(rows), claimed["norm"], note="batch norm"),
+                             Evidence.at_most(_gap(rows), claimed["most"], note="batch norm"),
                              Evidence.at_most(_gap(rows, False), claimed["plain"], note="plain"))
 
 

@@ -61,8 +61,8 @@ no_threshold_of_the_batch_size = Claim(
     title="Sharpness grows with the batch size from the smallest one on: there is no threshold",
     statement=r"""Batches of 16, 64, 256 and 1024 out of 2048 images, two learning rates, with and without batch
 normalisation, to a training loss of 0.03. The largest eigenvalue grows by more than a factor of 1.3 from 16 to 64
-already, and by more there than from 256 to 1024. The test accuracy at 1024 is lower than that at 16.
-That sharpness sets in beyond a threshold only, with the largest growth at the largest batches, is refuted.""",
+already, and by more there than from 256 to 1024. The test accuracy at 1024 is lower than that at 16. That sharpness
+sets in beyond a threshold only, with the largest growth at the largest batches, is refuted.""",
     source="Keskar et al. (2017), Figure 4: thresholds of about 15,000 (F2) and 500 (C1). At this size: measured "
     "here",
     reconstructed=True,

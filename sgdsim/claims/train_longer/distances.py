@@ -110,8 +110,8 @@ $\frac{1-\beta}{\eta\lambda}=1000$, the logarithm predicts best of the three: it
 to saturation.""",
     source="Derived (an Ornstein-Uhlenbeck process crosses over from diffusion to saturation) and measured here; "
     "window and bands were settled after a look at three seeds",
-    caveat="The logarithm wins in a window chosen to hold the crossover. Over the same updates from 20 on no law is "
-    "good with decay.",
+    caveat="The logarithm wins in a window chosen to hold the crossover; from update 20 on none of the three is good with "
+    "decay. The perceptron has no such window: with decay the power law predicts better, then saturation.",
     reconstructed=True,
     claimed=_DECAY,
     mutants={

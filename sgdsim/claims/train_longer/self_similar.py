@@ -34,7 +34,7 @@ ultra_slow_exponent = Claim(
 $\Gamma=T\ln t$ have been crossed, and the distance is
 $$|x_t|=\Gamma^{2/\alpha}z,$$
 $z$ a random number whose law depends on $\alpha$ only: $\E x_t^2\propto(\ln t)^{4/\alpha}$. On a lattice this needs
-distances of many sites. For $\alpha=0.7$ and barriers from 4 to 32, where the mean distance grows from 23 to 3700 sites, the
+distances of many sites. For $\alpha=0.7$ and barriers from 4 to 32, where the median distance grows from 17 to 2600 sites, the
 exponent found is $2.44$, not $2.86$.""",
     source="Hoffer, Hubara and Soudry (2017) (from memory), after Marinari et al. (1983); the numbers are measured here, "
     "that of alpha = 0.7 before the band was set",
