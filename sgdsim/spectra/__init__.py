@@ -4,6 +4,7 @@ from sgdsim.spectra.batch_gauss_newton import gauss_newton_edge
 from sgdsim.spectra.batch_hessian import BatchEdge, directional_edge, effective_batch_size, hessian_edge
 from sgdsim.spectra.cumulants import free_cumulants, moments_of_free_cumulants
 from sgdsim.spectra.density import SpectralDensity, probe_vectors, stochastic_lanczos
+from sgdsim.spectra.effective_rank import effective_rank, rank_of_values, stable_rank
 from sgdsim.spectra.empirical import Discrete, Uniform
 from sgdsim.spectra.ensembles import (
     goe,
@@ -18,6 +19,7 @@ from sgdsim.spectra.lanczos import Eigenpairs, Quadrature, eigenpairs, lanczos
 from sgdsim.spectra.laws import MarchenkoPastur, Semicircle, SpectralLaw
 from sgdsim.spectra.spikes import Spike, additive_spike, multiplicative_spike
 from sgdsim.spectra.tracy_widom import TracyWidom
+from sgdsim.spectra.weight_memory import memory_steps, rank_bound, unroll
 
 __all__ = [
     "BatchEdge",
@@ -36,6 +38,7 @@ __all__ = [
     "additive_spike",
     "directional_edge",
     "effective_batch_size",
+    "effective_rank",
     "eigenpairs",
     "free_cumulants",
     "gauss_newton_edge",
@@ -44,10 +47,15 @@ __all__ = [
     "goe_tridiagonal",
     "hessian_edge",
     "lanczos",
+    "memory_steps",
     "moments_of_free_cumulants",
     "multiplicative_spike",
     "probe_vectors",
+    "rank_bound",
+    "rank_of_values",
+    "stable_rank",
     "stochastic_lanczos",
+    "unroll",
     "wishart",
     "wishart_largest",
     "wishart_tridiagonal",

@@ -7,6 +7,7 @@ and averaged geometrically.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -36,7 +37,7 @@ def pairs(rows: Rows, metric: str, batch_norm: bool = True) -> Array:
 def geometric_ratio(numerator: Any, denominator: Any) -> Estimate:
     """Geometric mean of paired ratios, interval from that of their logarithms."""
     found = mean_estimate(np.log(np.asarray(numerator) / np.asarray(denominator)))
-    return Estimate(*(float(np.exp(x)) for x in (found.value, found.low, found.high)), n=found.n)
+    return Estimate(math.exp(found.value), math.exp(found.low), math.exp(found.high), found.n)
 
 
 def large_over_small(values: Array) -> Estimate:
@@ -160,10 +161,10 @@ _GAP = {"norm": 0.0, "most": 0.015, "plain": 0.01, "published": 0.02}
 
 large_batch_generalisation_gap = Claim(
     "large-batch-generalisation-gap",
-    title="The large batch tests worse behind batch normalisation only, and by less than a point and a half",
+    title="The large batch tests worse behind batch normalisation only, and by about a point",
     statement=r"""The same pairs of networks, of which each large-batch one is several times as sharp. With batch
-normalisation the large batch has the lower test accuracy, by more than zero; without it the accuracies differ by less
-than one point. In neither is the gap the two points of the convolutional networks of the paper.""",
+normalisation the large batch has the lower test accuracy, by less than 1.5 points; without it the accuracies differ
+by less than one point. In neither is the gap the two points of the convolutional networks of the paper.""",
     source="Keskar et al. (2017), Table 2: 0.2 points (F1) to 5.3 (C4). At this size: measured here; after two "
     "seeds of a pilot that found 1.3 and 0 points at a training loss of 0.01",
     reconstructed=True,
@@ -172,7 +173,7 @@ than one point. In neither is the gap the two points of the convolutional networ
     claimed=_GAP,
     mutants={
         "two points with batch normalisation": _GAP | {"norm": 0.02},
-        "less than nothing without": _GAP | {"plain": -0.01},
+        "not a thousandth without": _GAP | {"plain": 0.0},
         "a gap of any size, as published": _GAP | {"published": -0.02},
     },
 )
@@ -185,9 +186,10 @@ def _gap(rows: Rows, batch_norm: bool = True) -> Any:
 
 @large_batch_generalisation_gap.check("network", title=f"{ON_FASHION}, accuracy lost by the large batch", runs=FASHION)
 def gap_on_fashion(claimed: dict[str, float], rows: Rows) -> Evidence:
-    return Evidence.contrast(Evidence.at_least(_gap(rows), claimed["norm"], note="batch norm"),
-                             Evidence.at_most(_gap(rows), claimed["most"], note="batch norm"),
-                             Evidence.at_most(_gap(rows, False), claimed["plain"], note="plain"))
+    norm, plain = _gap(rows), _gap(rows, False)
+    return Evidence.contrast(Evidence.at_least(norm, claimed["norm"], note="batch norm"),
+                             Evidence.at_most(norm, claimed["most"], note="batch norm"),
+                             Evidence.equal(plain, 0.0, claimed["plain"], absolute=True, note="plain"))
 
 
 @large_batch_generalisation_gap.check("network", title=f"{ON_FASHION}: two points", runs=FASHION, expect="refuted")

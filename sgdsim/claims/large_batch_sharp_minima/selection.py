@@ -205,7 +205,8 @@ def simulated_ratio(step: float, temperature: float = 1.0, walkers: int = 4000, 
         if k >= steps // 10:
             right += x > 0
     share = mean_estimate(right / (steps - steps // 10))
-    return Estimate(*(p / (1 - p) for p in (share.value, share.low, share.high)), n=share.n)
+    value, low, high = (p / (1 - p) for p in (share.value, share.low, share.high))
+    return Estimate(value, low, high, share.n)
 
 
 @flat_minima_hold_more_mass.check("simulation", title="quadrature against the formula and the printed ratios")
