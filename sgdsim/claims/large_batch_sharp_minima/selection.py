@@ -135,8 +135,8 @@ def laplace_ratio(temperature: Any) -> Any:
     return SHARP / FLAT * np.exp(2 * DEPTH / temperature * (1 / FLAT - 1 / SHARP))
 
 
-_MASS = {"drift": 1, "laplace": laplace_ratio, "exact": {1.0: 10.26, 0.6: 16.46, 0.4: 29.66},
-         "over": {1.0: 1.21, 0.6: 1.18, 0.4: 1.14}, "within": 0.08}
+_MASS: dict[str, Any] = {"drift": 1, "laplace": laplace_ratio, "exact": {1.0: 10.26, 0.6: 16.46, 0.4: 29.66},
+                         "over": {1.0: 1.21, 0.6: 1.18, 0.4: 1.14}, "within": 0.08}
 
 flat_minima_hold_more_mass = Claim(
     "flat-minima-hold-more-mass",
