@@ -15,7 +15,7 @@ from sgdsim.nets.results import Row, by_settings, canonical, read
 from sgdsim.nets.runner import run
 from sgdsim.nets.sweep import Sweep
 
-__all__ = ["Runs", "measure", "rows", "runs_folders", "sweeps"]
+__all__ = ["Runs", "Together", "measure", "rows", "runs_folders", "sweeps"]
 
 SCALES = ("cpu", "gpu")
 TOPICS = ("foundations", "noise_benefit", "choosing_a_learning_rate", "least_squares_averaging", "random_reshuffling",
@@ -44,6 +44,34 @@ class Runs:
     def rows(self) -> list[Row]:
         """Finished cells, see `sgdsim.nets.rows`."""
         return rows(self.name)
+
+
+@dataclass(frozen=True)
+class Together:
+    """Rows of several experiments, when all were measured.
+
+    Parameters
+    ----------
+    names : tuple of str
+        Each `topic/experiment`; the first names them all.
+
+    Examples
+    --------
+    >>> Together(("noise_benefit/digits_epochs", "noise_benefit/digits_steps")).name
+    'noise_benefit/digits_epochs'
+    """
+
+    names: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """The first name."""
+        return self.names[0]
+
+    def rows(self) -> list[Row]:
+        """Finished cells of all experiments; none when one has none."""
+        parts = [rows(name) for name in self.names]
+        return [row for part in parts for row in part] if all(parts) else []
 
 
 def runs_folders() -> list[Path]:

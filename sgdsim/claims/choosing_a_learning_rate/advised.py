@@ -27,14 +27,15 @@ from sgdsim.claims.choosing_a_learning_rate.setups import (
     MLP,
     SGD,
     TITLES,
+    TOPIC,
     TRANSFORMER,
     WIDE,
     Rows,
-    Together,
     limits_and_advice,
 )
 from sgdsim.evidence import Evidence
 from sgdsim.ledger import Claim
+from sgdsim.nets.runs import Together
 
 __all__ = ["advice_for_adam", "advice_for_sgd", "advice_with_momentum"]
 
@@ -44,7 +45,7 @@ KNOWN = ("The advice sees the warm state from which the limits are measured. Its
          "limits of the first four networks were known; those of the two held out were not.")
 STABLE = "Stable: the loss after 100 steps is at most 1.5 times the loss at the start."
 #: By the strict definition the transformer has a noise-dominated range.
-STRICT = Together(("transformer_sensitivity_advice", "transformer_sensitivity"))
+STRICT = Together((f"{TOPIC}/transformer_sensitivity_advice", f"{TOPIC}/transformer_sensitivity"))
 STRICTLY = "transformer, a rise by at most a fifth"
 _SGD: dict[str, Any] = {"rates": advised, "factor": 1.5, "regimes": ANY}
 

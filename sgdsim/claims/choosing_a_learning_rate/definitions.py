@@ -10,13 +10,14 @@ from sgdsim.claims.choosing_a_learning_rate.setups import (
     MLP,
     SGD,
     TITLES,
+    TOPIC,
     TRANSFORMER,
     Rows,
-    Together,
     limits,
 )
 from sgdsim.evidence import Evidence
 from sgdsim.ledger import Claim
+from sgdsim.nets.runs import Together
 
 __all__ = ["limits_of_a_transformer", "what_a_limit_depends_on"]
 
@@ -43,7 +44,7 @@ may rise by a fifth. By this stricter definition momentum 0.9 divides the limit 
 
 
 @limits_of_a_transformer.check("network", title=TITLES[TRANSFORMER],
-                               runs=Together(("transformer_sensitivity", f"{TRANSFORMER}_limits")))
+                               runs=Together((f"{TOPIC}/transformer_sensitivity", f"{TOPIC}/{TRANSFORMER}_limits")))
 def a_transformer_by_two_definitions(claimed: dict[str, float], rows: Rows) -> Evidence:
     lenient, strict, heavy = (limits(rows, kind, factor=factor)
                               for kind, factor in ((SGD, 1.5), (SGD, 1.2), (HEAVY, 1.2)))
@@ -79,7 +80,7 @@ less than a factor 1.25.""",
 )
 
 
-@what_a_limit_depends_on.check("network", title=TITLES[MLP], runs=Together(("sensitivity", f"{MLP}_limits")))
+@what_a_limit_depends_on.check("network", title=TITLES[MLP], runs=Together((f"{TOPIC}/sensitivity", f"{TOPIC}/{MLP}_limits")))
 def definitions_on_a_perceptron(claimed: dict[str, float], rows: Rows) -> Evidence:
     def spread(kind: tuple[str, float], axis: str, values: tuple[float, ...]) -> list[float]:
         """Largest over smallest limit along one setting, for each batch size."""

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from sgdsim.nets.runs import Runs
+from sgdsim.nets.runs import Together
 
 __all__ = ["ADAM", "BATCH_NORM", "CNN", "DIGITS", "HEAVY", "HELD_OUT_CNN", "HELD_OUT_MLP", "LIVE", "MLP", "SGD",
-           "TITLES", "TOPIC", "TRANSFORMER", "WIDE", "Rows", "Together", "advice", "below_saturation", "exponent",
+           "TITLES", "TOPIC", "TRANSFORMER", "WIDE", "Rows", "advice", "below_saturation", "exponent",
            "limits", "limits_and_advice", "says"]
 
 Rows = list[dict[str, Any]]
@@ -28,37 +27,9 @@ TITLES = {MLP: "multilayer perceptron, Fashion-MNIST", CNN: "convolutional netwo
           DIGITS: "multilayer perceptron, digits", WIDE: "wide convolutional network, CIFAR-10, GPU"}
 
 
-@dataclass(frozen=True)
-class Together:
-    """Rows of several experiments of the topic, when all were measured.
-
-    Parameters
-    ----------
-    experiments : tuple of str
-        The first gives the name.
-
-    Examples
-    --------
-    >>> limits_and_advice("fashion_mlp").name
-    'choosing_a_learning_rate/fashion_mlp_advice'
-    """
-
-    experiments: tuple[str, ...]
-
-    @property
-    def name(self) -> str:
-        """`topic/experiment` of the first."""
-        return f"{TOPIC}/{self.experiments[0]}"
-
-    def rows(self) -> Rows:
-        """Rows of all experiments; none when one has none."""
-        parts = [Runs(f"{TOPIC}/{experiment}").rows() for experiment in self.experiments]
-        return [row for part in parts for row in part] if all(parts) else []
-
-
 def limits_and_advice(setup: str) -> Together:
     """Rows of a set-up, such as `fashion_mlp`: advice that was given and limits that were measured."""
-    return Together((f"{setup}_advice", f"{setup}_limits"))
+    return Together((f"{TOPIC}/{setup}_advice", f"{TOPIC}/{setup}_limits"))
 
 
 def limits(rows: Rows, kind: tuple[str, float], **settings: Any) -> dict[int, float]:

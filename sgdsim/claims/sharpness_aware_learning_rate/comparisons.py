@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from sgdsim.nets.runs import Runs
+from sgdsim.nets.runs import Together
 
-__all__ = ["EXPERIMENTS", "LIVE", "TOPIC", "Networks", "Rows", "at_best_rates", "best_rate", "compared", "gain",
+__all__ = ["LIVE", "NETWORKS", "TOPIC", "Rows", "at_best_rates", "best_rate", "compared", "gain",
            "together"]
 
 Rows = list[dict[str, Any]]
@@ -18,19 +17,8 @@ Array = np.ndarray
 ByTask = dict[tuple[str, str], Array]  # network and base to one number a seed
 TOPIC = "sharpness_aware_learning_rate"
 LIVE = ("torch", "sklearn", "tqdm")
-EXPERIMENTS = ("fashion_mlp", "cifar_cnn", "text_transformer")
-
-
-@dataclass(frozen=True)
-class Networks:
-    """Rows of the three networks together; none when one is missing."""
-
-    name: str = f"{TOPIC}/{EXPERIMENTS[0]}"
-
-    def rows(self) -> Rows:
-        """All finished cells."""
-        parts = [Runs(f"{TOPIC}/{experiment}").rows() for experiment in EXPERIMENTS]
-        return [row for part in parts for row in part] if all(parts) else []
+#: The three networks.
+NETWORKS = Together(tuple(f"{TOPIC}/{name}" for name in ("fashion_mlp", "cifar_cnn", "text_transformer")))
 
 
 def compared(rows: Rows, of: Callable[[dict[str, Any]], Any], lower_rates: bool = False) -> ByTask:

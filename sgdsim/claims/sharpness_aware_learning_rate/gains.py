@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from sgdsim.claims.sharpness_aware_learning_rate.comparisons import (
-    Networks,
+    NETWORKS,
     Rows,
     at_best_rates,
     compared,
@@ -45,34 +45,34 @@ it ends where the largest eigenvalue of the Hessian is at most 0.75 of what it i
 
 
 @salr_improves_on_its_base.check("network", title="test accuracy gained over the base at the mean rate",
-                                 expect="refuted", runs=Networks())
+                                 expect="refuted", runs=NETWORKS)
 def accuracy_at_mean_rate(claimed: dict[str, float], rows: Rows) -> Evidence:
     gained = compared(rows, lambda m: m["salr"]["test_accuracy"] - m["salr"]["matched"]["test_accuracy"])
     return Evidence.at_least(mean_estimate(together(gained)), claimed["gain"])
 
 
 @salr_improves_on_its_base.check("network", title="test accuracy gained over the base, both tuned", expect="refuted",
-                                 runs=Networks())
+                                 runs=NETWORKS)
 def accuracy_when_tuned(claimed: dict[str, float], rows: Rows) -> Evidence:
     return Evidence.at_least(mean_estimate(gain(rows, "salr", "base")), claimed["gain"])
 
 
 @salr_improves_on_its_base.check("network", title="largest eigenvalue over that of the base at the mean rate",
-                                 expect="refuted", runs=Networks())
+                                 expect="refuted", runs=NETWORKS)
 def flatness_by_eigenvalue(claimed: dict[str, float], rows: Rows) -> Evidence:
     ratio = compared(rows, lambda m: m["salr"]["sharpness"] / m["salr"]["matched"]["sharpness"])
     return Evidence.at_most(mean_estimate(together(ratio)), claimed["flatter"])
 
 
 @salr_improves_on_its_base.check("network", title="box sharpness over that of the base at the mean rate",
-                                 expect="refuted", runs=Networks())
+                                 expect="refuted", runs=NETWORKS)
 def flatness_by_box(claimed: dict[str, float], rows: Rows) -> Evidence:
     ratio = compared(rows, lambda m: m["salr"]["box"] / m["salr"]["matched"]["box"])
     return Evidence.at_most(mean_estimate(together(ratio)), claimed["box"])
 
 
 @salr_improves_on_its_base.check("network", title="training loss over that of the base, both tuned", expect="refuted",
-                                 runs=Networks())
+                                 runs=NETWORKS)
 def loss_when_tuned(claimed: dict[str, float], rows: Rows) -> Evidence:
     ours, theirs = (at_best_rates(rows, method, metric="train_loss") for method in ("salr", "base"))
     ratios = np.concatenate([ours[key] / theirs[key] for key in sorted(ours)])
@@ -100,7 +100,7 @@ three networks and three bases.""",
 
 @salr_costs_more_than_it_gains.check("network",
                                      title="points of test accuracy that base and SAM are ahead; evaluations",
-                                     runs=Networks())
+                                     runs=NETWORKS)
 def equal_cost(claimed: dict[str, float], rows: Rows) -> Evidence:
     spent = [row["metrics"]["evaluations"] / row["metrics"]["updates"] for row in rows
              if row["config"]["method"] == "salr" and row["status"] == "ok"]
@@ -129,7 +129,7 @@ and three bases.)""",
 )
 
 
-@sam_flattens_salr_does_not.check("network", title="ratios of largest eigenvalues", runs=Networks())
+@sam_flattens_salr_does_not.check("network", title="ratios of largest eigenvalues", runs=NETWORKS)
 def flatness_compared(claimed: dict[str, float], rows: Rows) -> Evidence:
     sam = together(compared(rows, lambda m: m["sam"]["sharpness"] / m["base"]["sharpness"]))
     salr = together(compared(rows, lambda m: m["salr"]["sharpness"] / m["salr"]["matched"]["sharpness"]))

@@ -12,8 +12,8 @@ import numpy as np
 
 from sgdsim.claims.sharpness_aware_learning_rate.comparisons import (
     LIVE,
+    NETWORKS,
     TOPIC,
-    Networks,
     Rows,
     compared,
     together,
@@ -107,6 +107,6 @@ def same_on_digits(claimed: dict[str, Any], rows: Rows) -> Evidence:
     return _same(claimed, rows, lower=False)
 
 
-@salr_is_a_gradient_norm_rate.check("network", title="three networks, the three lower rates", runs=Networks())
+@salr_is_a_gradient_norm_rate.check("network", title="three networks, the three lower rates", runs=NETWORKS)
 def same_on_networks(claimed: dict[str, Any], rows: Rows) -> Evidence:
     return _same(claimed, rows, lower=True)
