@@ -187,6 +187,27 @@ def test_what_a_neighbour_may_get_wrong():
                             neighbour=lambda x, rng: Move(-1.0, lambda x: x + 1))
 
 
+def test_right_changes_pass_even_where_the_energy_ends_at_zero():
+    w = np.random.default_rng(0).random(20)
+
+    def flip(s, rng):
+        i = int(20 * rng.random())
+
+        def apply(s):
+            s[i] = 1 - s[i]
+            return s
+
+        return Move(float(w[i] * (1 - 2 * s[i])), apply)
+
+    found = simulated_annealing(lambda s: float(w @ s), np.ones(20), neighbour=flip, schedule=0.0, maxfev=20_000, seed=0)
+    assert found.fun == 0 and not found.x.any()
+
+
+def test_an_energy_without_a_bottom_is_returned():
+    found = simulated_annealing(lambda x: -math.inf if x[0] > 1 else x[0] ** 2, [0.0], seed=0, schedule=1.0, maxfev=500)
+    assert found.fun == -math.inf and found.x[0] > 1
+
+
 def test_resuming_another_run_is_refused():
     run = simulated_annealing(bowl, [1.0, 2.0], seed=0, schedule=1.0, maxfev=50)
     with pytest.raises(ValueError, match="resume holds"):

@@ -39,6 +39,7 @@ class AnnealingState:
     nit: int = 0
     invalid: int = 0
     incremental: bool = False  # whether proposals are moves that report their change
+    largest: float = 0.0  # absolute energy so far: the scale of the rounding of added changes
     step_size: Any = None
     history: dict[str, list[float]] = field(default_factory=lambda: {
         name: [] for name in ("nit", "temperature", "energy", "best", "acceptance")})
@@ -60,6 +61,7 @@ class AnnealingState:
     def accept(self, proposal: Any, new: float) -> None:
         """Go there."""
         self.x, self.energy = proposal.apply(self.x) if isinstance(proposal, Move) else proposal, new
+        self.largest = max(self.largest, abs(new))
         if new < self.best:
             self.best, self.best_x = new, copy.copy(self.x)
 
@@ -181,7 +183,7 @@ def _start(energy: Callable[[Any], float], x: Any, seed: int | np.random.SeedSeq
         raise ValueError(f"fun(x0)={value}; the energy must be finite at the start")
     root = seed if isinstance(seed, np.random.SeedSequence) else np.random.SeedSequence(whole("seed", seed, 0))
     stream = lambda k: np.random.default_rng(np.random.SeedSequence(root.entropy, spawn_key=(*root.spawn_key, k)))
-    return AnnealingState(x, value, copy.copy(x), value, stream(0), stream(1))
+    return AnnealingState(x, value, copy.copy(x), value, stream(0), stream(1), largest=abs(value))
 
 
 def _schedule(schedule: str | float | Cooling, initial: float, length: int, final: float | None) -> Cooling:
@@ -230,8 +232,7 @@ def _report(callback: Callable[[OptimizeResult], Any] | None, state: AnnealingSt
 
 def _result(energy: Callable[[Any], float], state: AnnealingState, stopped: bool) -> OptimizeResult:
     best = energy(state.best_x) if state.incremental else state.best
-    scale = max(map(abs, [state.best, *state.history["energy"]]))
-    if not abs(best - state.best) <= 1e-6 * scale:
+    if state.incremental and not abs(best - state.best) <= 1e-6 * state.largest:
         raise ValueError(f"neighbour reports changes that add up to the energy {state.best}; fun says {best}")
     return OptimizeResult(
         x=copy.copy(state.best_x), fun=best, nfev=state.nfev + state.incremental, nit=state.nit, success=not stopped,

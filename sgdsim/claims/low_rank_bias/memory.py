@@ -89,13 +89,13 @@ def _momentum_run() -> tuple[list[Array], list[Array]]:
     import torch
 
     torch.manual_seed(0)
-    layer = torch.nn.Linear(6, 4, bias=False).double()
+    layer: Any = torch.nn.Linear(6, 4, bias=False).double()
     optimizer = torch.optim.SGD(layer.parameters(), lr=0.02, weight_decay=0.1, momentum=0.9)
     weights, gradients = [layer.weight.detach().numpy().copy()], []
     for _ in range(60):
         optimizer.zero_grad()
         torch.tanh(layer(torch.randn(2, 6, dtype=torch.float64))).square().sum().backward()
-        gradients.append(np.array(layer.weight.grad))
+        gradients.append(layer.weight.grad.numpy().copy())
         optimizer.step()
         weights.append(layer.weight.detach().numpy().copy())
     return weights, gradients

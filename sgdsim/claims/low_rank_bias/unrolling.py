@@ -90,17 +90,17 @@ def torch_steps(claimed: dict[str, Any]) -> Evidence:
     import torch
 
     torch.manual_seed(0)
-    layer = torch.nn.Linear(9, 12).double()
+    layer: Any = torch.nn.Linear(9, 12).double()
     model = torch.nn.Sequential(layer, torch.nn.ReLU(), torch.nn.Linear(12, 3).double())
     optimizer = torch.optim.SGD(model.parameters(), lr=0.2, weight_decay=0.3)
-    weights, gradients = [np.array(layer.weight.detach())], []
+    weights, gradients = [layer.weight.detach().numpy().copy()], []
     for _ in range(40):
         optimizer.zero_grad()
         loss = torch.nn.functional.cross_entropy(model(torch.randn(2, 9, dtype=torch.float64)), torch.randint(3, (2,)))
         loss.backward()
-        gradients.append(np.array(layer.weight.grad))
+        gradients.append(layer.weight.grad.numpy().copy())
         optimizer.step()
-        weights.append(np.array(layer.weight.detach()))
+        weights.append(layer.weight.detach().numpy().copy())
     arms = []
     for n in (1, 4, 40):
         window = -0.2 * sum(claimed["weight"](0.2 * 0.3, j) * gradients[40 - j] for j in range(1, n + 1))
