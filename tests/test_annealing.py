@@ -199,7 +199,8 @@ def test_right_changes_pass_even_where_the_energy_ends_at_zero():
 
         return Move(float(w[i] * (1 - 2 * s[i])), apply)
 
-    found = simulated_annealing(lambda s: float(w @ s), np.ones(20), neighbour=flip, schedule=0.0, maxfev=20_000, seed=0)
+    found = simulated_annealing(lambda s: float(w @ s), np.ones(20), neighbour=flip, schedule=0.0, maxfev=20_000,
+                                seed=0)
     assert found.fun == 0 and not found.x.any()
 
 

@@ -194,4 +194,4 @@ def at_their_best(claimed: dict[str, float], rows: Rows) -> Evidence:
     accuracy, loss = best("accuracy", np.max), best("loss", np.min)
     return Evidence.contrast(
         Evidence.at_least(mean_estimate(accuracy[0] - accuracy[1]), claimed["best"], note="best accuracy lost"),
-        Evidence.at_least(mean_estimate(loss[1] - loss[0]), 0.0, note="least test loss gained"))
+        Evidence.at_least(mean_estimate(loss[1] - loss[0]), 0.0, note="least test loss, large less small"))

@@ -85,16 +85,16 @@ _BATCH = {"ratio": 2.5, "larger": 0.0, "spread": 10.0}
 small_batches_lower_rank = Claim(
     "small-batches-lower-rank",
     title="Small batches lower the rank at equal epochs, because they make more updates",
-    statement=r"""*Smaller batches lead to lower rank.* After 48 epochs with $\eta=0.1$, $\lambda=0.016$ the effective rank
-of the Fashion-MNIST perceptrons at $B=128$ is more than 2.5 times that at $B=8$, and $B=32$ lies between; on the
+    statement=r"""*Smaller batches lead to lower rank.* After 48 epochs with $\eta=0.1$, $\lambda=0.016$ the effective
+rank of the Fashion-MNIST perceptrons at $B=128$ is more than 2.5 times that at $B=8$, and $B=32$ lies between; on the
 digits, 24 epochs, the same from 64 to 8. But at an equal number of *updates* the order is the opposite: $B=8$ leaves
 more rank than 32, 128 and the full batch of 1024, by less than ten of 64 ranks. Gradient descent needs no noise for a
 low rank.""",
     source="Galanti, Siegel, Gupte and Poggio (2025), abstract; at equal updates, with the full batch as control: "
     "measured here",
     caveat="At equal epochs only. At equal updates smaller batches leave slightly more rank, so the number of updates "
-    "explains the effect, and no property of small batches. The band of ten was eight at first, set after one seed; the "
-    "interval of the full batch reaches 8.2.",
+    "explains the effect, and no property of small batches. The band of ten was eight at first, set after one "
+    "seed; the interval of the full batch reaches 8.2.",
     reconstructed=True,
     claimed=_BATCH,
     mutants={
