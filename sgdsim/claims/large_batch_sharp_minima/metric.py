@@ -160,8 +160,8 @@ sharpness_in_a_random_subspace = Claim(
     title="In a random subspace the metric is the trace, times the number of columns",
     statement=r"""For an $n\times p$ matrix $A$ of independent standard normals $\E[A^\top HA]=\tr(H)\,I_p$. At a
 minimiser at $x=0$ hence $\E\phi_A\ge50\,\epsilon^2p\,\tr(H)/(1+f)$, with equality for $p=1$ (for $p=8$ and
-eigenvalues $1/i$ it is 1.95 times as much). With columns of length one everything is $n$ times smaller in the mean:
-the paper does not say how the columns are scaled, and its numbers depend on it.""",
+eigenvalues $1/i$ it is 1.95 times as much). With columns of length one everything is about $n$ times smaller in the
+mean: the paper does not say how the columns are scaled, and its numbers depend on it.""",
     source="Keskar et al. (2017) relate it to Ritz values; derived here",
     reconstructed=True,
     claimed=_SUBSPACE,

@@ -64,7 +64,7 @@ def growth_of_quadratics(claimed: dict[str, float]) -> Evidence:
                              Evidence.at_most(max(found), claimed["high"] + slack, note="largest growth"))
 
 
-@published_sharpness_is_not_quadratic.check("network", title="the 24 printed pairs")
+@published_sharpness_is_not_quadratic.check("algebra", title="the 24 printed pairs")
 def growth_as_printed(claimed: dict[str, float]) -> Evidence:
     slow = [high for low, high in growth() if high < 2]
     fast = [low for low, high in growth() if low > 4]
@@ -72,6 +72,6 @@ def growth_as_printed(claimed: dict[str, float]) -> Evidence:
                              Evidence.at_most(min(slow), claimed["smallest"], note="least growth"))
 
 
-@published_sharpness_is_not_quadratic.check("network", title="each large batch an order sharper", expect="refuted")
+@published_sharpness_is_not_quadratic.check("algebra", title="each large batch an order sharper", expect="refuted")
 def order_of_magnitude(claimed: dict[str, float]) -> Evidence:
     return Evidence.at_least(min(float(row[1]) / float(row[0]) for row in FULL.values()), claimed["order"])

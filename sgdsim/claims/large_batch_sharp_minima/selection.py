@@ -43,8 +43,8 @@ $$(1-\eta a)^2+\frac{\eta^2s^2}B\,\frac{N-B}{N-1},$$
 so that it does not grow exactly for $\eta\le\eta_B=2a\big/\big(a^2+\frac{s^2}B\frac{N-B}{N-1}\big)$: a smaller batch
 asks for a smaller curvature $a$ and for less of its spread $s$. Two examples, $\min\{x^2,0.1(x-1)^2\}$ and
 $\min\{x^2,1.9(x-1)^2\}$, have two minima of equal mean curvature 2, with $s=0$ at 0 and $s=1.8$ at 1. There
-$\eta_1=0.552$: from $x=1.001$ all walkers stay with $B=1$ at $\eta=0.54$, all end at 0 at $\eta=0.6$, and with the
-full batch all stay.""",
+$\eta_1=0.552$: from $x=1+0.001\,\mathcal N(0,1)$ all walkers stay with $B=1$ at $\eta=0.54$, all end at 0 at
+$\eta=0.6$, and with the full batch all stay.""",
     source="Wu, Ma and E (2018), stability of a minimum, from memory; algebra, example and the gap to single "
     "paths are derived here",
     reconstructed=True,

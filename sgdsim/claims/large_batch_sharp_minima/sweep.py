@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ from sgdsim.claims.large_batch_sharp_minima.pairs import geometric_ratio
 from sgdsim.evidence import Evidence
 from sgdsim.ledger import Claim
 from sgdsim.nets.runs import Runs
-from sgdsim.statistics import CONFIDENCE, Estimate, mean_estimate
+from sgdsim.statistics import mean_estimate
 
 __all__ = ["no_threshold_of_the_batch_size", "sharpness_and_test_error"]
 
@@ -41,33 +40,24 @@ def noise_scale(rows: Rows, batch_norm: bool) -> Array:
                      for row in _ordered(rows, batch_norm=batch_norm)])
 
 
-def rank_correlation(x: Any, y: Any) -> Estimate:
-    """Spearman's coefficient with an interval on Fisher's scale, variance (1 + r^2 / 2) / (n - 3)."""
-    from scipy.special import ndtri
-    from scipy.stats import spearmanr
-
-    r, n = float(spearmanr(x, y).statistic), len(x)
-    half = float(ndtri((1 + CONFIDENCE) / 2)) * math.sqrt((1 + r * r / 2) / (n - 3))
-    centre = math.atanh(min(max(r, -1 + 1e-12), 1 - 1e-12))
-    return Estimate(r, math.tanh(centre - half), math.tanh(centre + half), n)
-
-
 # --- a threshold? ------------------------------------------------------------------------------------------
 
 _THRESHOLD = {"first": 1.3, "late": 1.0, "accuracy": 0.0}
 
 no_threshold_of_the_batch_size = Claim(
     "no-threshold-of-the-batch-size",
-    title="Sharpness grows with the batch size from the smallest one on: there is no threshold",
+    title="The largest eigenvalue grows with the batch size from the smallest one on: no threshold there",
     statement=r"""Batches of 16, 64, 256 and 1024 out of 2048 images, two learning rates, with and without batch
-normalisation, to a training loss of 0.03. The largest eigenvalue grows by more than a factor of 1.3 from 16 to 64
-already, and by more there than from 256 to 1024. The test accuracy at 1024 is lower than that at 16. That sharpness
-sets in beyond a threshold only, with the largest growth at the largest batches, is refuted.""",
+normalisation, to a training loss of 0.03, all pooled. The largest eigenvalue grows by more than a factor of 1.3 from
+16 to 64 already, and by more there than from 256 to 1024. The test accuracy at 1024 is lower than that at 16. That
+sharpness sets in beyond a threshold only, with the largest growth at the largest batches, is refuted.""",
     source="Keskar et al. (2017), Figure 4: thresholds of about 15,000 (F2) and 500 (C1). At this size: measured "
     "here",
     reconstructed=True,
     caveat="Each network was trained to one loss, not for a number of epochs as in the paper; rates were not "
-    "tuned for each batch size.",
+    "tuned for each batch size. The intervals are over the 16 pairs of these settings, which share four "
+    "starts. Of the accuracy this says little: without batch normalisation it is highest at 64 and falls "
+    "from there, which looks like a threshold.",
     claimed=_THRESHOLD,
     mutants={
         "ten times from 16 to 64": _THRESHOLD | {"first": 10.0},
@@ -96,61 +86,70 @@ def late_growth(claimed: dict[str, float], rows: Rows) -> Evidence:
 
 # --- which measure goes with the test error? ---------------------------------------------------------------
 
-_ERROR = {"norm": 0.0, "filters": 0.0, "weak": 0.8, "loss": 0.0, "settings": -0.1}
+_ERROR = {"norm": 0.0, "plain": 0.0, "loss": -0.5, "settings": -0.1}
 
 sharpness_and_test_error = Claim(
     "sharpness-and-test-error",
-    title="Sharper networks make more errors behind batch normalisation, and have the lower test loss",
-    statement=r"""Four batch sizes $B$, two rates $\eta$, four starts, one training loss. Spearman's rank correlation
-with the test error, over the 32 networks with batch normalisation, is positive for each of five measures: the metric
-with and without the added 1, the largest eigenvalue, the trace, the rise along filter-normalised directions. Over the
-32 without it is positive for the last; for the metric as published it is below 0.8. With the cross-entropy on the
-same test images that of the metric, the eigenvalue and the trace is negative in both. And $B/\eta$, for which nothing
-has to be trained, is correlated with the test error as closely as the best of the five, within 0.1.""",
+    title="Behind batch normalisation sharper networks make more errors; all of them have the lower test loss",
+    statement=r"""Four batch sizes $B$ and two rates $\eta$ at one training loss, eight networks of each of four
+starts. With batch normalisation Spearman's rank correlation with the test error is positive for each start and each
+of five measures: the metric with and without the added 1, the largest eigenvalue, the trace, the rise along
+filter-normalised directions. Without it that of the metric is positive for two starts and negative for the other two.
+With the cross-entropy on the same test images that of the metric is below $-0.5$ for each start, with and without.
+And in this sample $B/\eta$, for which nothing has to be trained, is correlated with the test error as closely on
+average as the best of the five, within 0.1.""",
     source="Keskar et al. (2017) for sharpness and generalisation; protocol of Jiang et al. (2020): one training "
     "loss, many settings. Measured here; all but the first sentence on the error was settled after a look "
     "at the rows",
     reconstructed=True,
-    caveat="Correlation over settings, not cause: warm starts, noise and rescaling move the two apart. On the "
-    "way to that training loss the least test loss is lower for small batches, see the claim on "
-    "over-fitting. Without batch normalisation the metric's correlation, 0.36, is not told from zero. The "
-    "intervals take the networks for independent, though four starts serve all settings.",
+    caveat="Correlation over eight settings of one architecture, not cause: warm starts, noise and rescaling "
+    "move the two apart. The networks of one setting are near copies, so that no interval is given where "
+    "the four starts are told one by one. On the way to that training loss the least test loss is lower "
+    "for small batches, see the claim on over-fitting.",
     claimed=_ERROR,
     mutants={
         "nearly perfect behind batch normalisation": _ERROR | {"norm": 0.97},
-        "as published, plain, next to nothing": _ERROR | {"weak": -0.5},
-        "test loss goes along": _ERROR | {"loss": -0.97},
+        "hardly negative is positive": _ERROR | {"plain": -0.5},
+        "test loss is the test error's mirror": _ERROR | {"loss": -0.97},
         "the settings foretell far better": _ERROR | {"settings": 0.5},
     },
 )
 
 
-def correlations(rows: Rows, batch_norm: bool) -> tuple[dict[str, Estimate], dict[str, Estimate], float]:
-    """Of each measure with the test error and with the test loss; of B over the rate with the error, less the best."""
-    accuracy, loss = (networks(rows, f"test_{name}", batch_norm=batch_norm) for name in ("accuracy", "loss"))
-    values = {metric: networks(rows, metric, batch_norm=batch_norm) for metric in MEASURES}
-    with_error = {metric: rank_correlation(x, -accuracy) for metric, x in values.items()}
-    settings = rank_correlation(noise_scale(rows, batch_norm), -accuracy).value
-    return (with_error, {metric: rank_correlation(x, loss) for metric, x in values.items()},
-            settings - max(found.value for found in with_error.values()))
+def correlations(rows: Rows, of: Any, target: str, batch_norm: bool) -> Array:
+    """Spearman's coefficient for each start, (starts,); `of` is a metric, or None for B over the rate."""
+    from scipy.stats import spearmanr
+
+    found = []
+    for seed in sorted({row["config"]["seed"] for row in rows}):
+        own = [row for row in rows if row["config"]["seed"] == seed]
+        x = noise_scale(own, batch_norm) if of is None else networks(own, of, batch_norm=batch_norm)
+        y = networks(own, "test_loss" if target == "loss" else "test_accuracy", batch_norm=batch_norm)
+        found.append(float(spearmanr(x, y if target == "loss" else -y).statistic))
+    return np.array(found)
 
 
-def _loss_and_settings(claimed: dict[str, float], loss: dict[str, Estimate], settings: float) -> list[Evidence]:
-    return [*[Evidence.at_most(loss[metric], claimed["loss"], note=f"{MEASURES[metric]}, test loss")
-              for metric in ("sharpness", "largest", "trace")],
-            Evidence.at_least(settings, claimed["settings"], note="B over rate, error, less the best")]
+def _loss_and_settings(claimed: dict[str, float], rows: Rows, batch_norm: bool) -> list[Evidence]:
+    best = max(correlations(rows, metric, "error", batch_norm).mean() for metric in MEASURES)
+    settings = correlations(rows, None, "error", batch_norm).mean()
+    loss = correlations(rows, "sharpness", "loss", batch_norm).max()
+    return [Evidence.at_most(loss, claimed["loss"], note="box, test loss"),
+            Evidence.at_least(settings - best, claimed["settings"], note="B over rate, error, less the best")]
 
 
-@sharpness_and_test_error.check("network", title="32 networks with batch normalisation", runs=SWEEP)
+@sharpness_and_test_error.check("network", title="with batch normalisation, worst of four starts", runs=SWEEP)
 def with_normalisation(claimed: dict[str, float], rows: Rows) -> Evidence:
-    error, loss, settings = correlations(rows, True)
-    return Evidence.contrast(*[Evidence.at_least(error[metric], claimed["norm"], note=name)
-                               for metric, name in MEASURES.items()], *_loss_and_settings(claimed, loss, settings))
+    least = {name: correlations(rows, metric, "error", True).min() for metric, name in MEASURES.items()}
+    return Evidence.contrast(*[Evidence.at_least(value, claimed["norm"], note=name) for name, value in least.items()],
+                             *_loss_and_settings(claimed, rows, True))
 
 
-@sharpness_and_test_error.check("network", title="32 networks without", runs=SWEEP)
+@sharpness_and_test_error.check("network", title="without, worst of four starts", runs=SWEEP)
 def without_normalisation(claimed: dict[str, float], rows: Rows) -> Evidence:
-    error, loss, settings = correlations(rows, False)
-    return Evidence.contrast(Evidence.at_least(error["filter_rise"], claimed["filters"], note="filter-normalised"),
-                             Evidence.at_most(error["sharpness"], claimed["weak"], note="box"),
-                             *_loss_and_settings(claimed, loss, settings))
+    return Evidence.contrast(*_loss_and_settings(claimed, rows, False))
+
+
+@sharpness_and_test_error.check("network", title="without: box and test error, positive for each of four starts",
+                                runs=SWEEP, expect="refuted")
+def error_without_normalisation(claimed: dict[str, float], rows: Rows) -> Evidence:
+    return Evidence.at_least(correlations(rows, "sharpness", "error", False).min(), claimed["plain"], note="worst start")

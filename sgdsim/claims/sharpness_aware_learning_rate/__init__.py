@@ -20,6 +20,7 @@ from sgdsim.claims.sharpness_aware_learning_rate.released_code import (
     released_code_penalises_the_gradient_norm,
 )
 from sgdsim.claims.sharpness_aware_learning_rate.sam import sam_turns_salr_stretches
+from sgdsim.claims.sharpness_aware_learning_rate.sample_directions import probe_along_the_samples_directions
 from sgdsim.claims.sharpness_aware_learning_rate.stability import (
     median_of_its_own_past,
     salr_escapes_where_descent_is_stable,
@@ -30,6 +31,7 @@ __all__ = [
     "probe_measures_the_gradient_norm",
     "probe_at_a_minimum",
     "published_probe_on_networks",
+    "probe_along_the_samples_directions",
     "salr_escapes_where_descent_is_stable",
     "salr_runs_away_from_afar",
     "median_of_its_own_past",
