@@ -24,7 +24,7 @@ def matrix(m, n, seed):
 def test_least_rank_within_the_tolerance(m, n, seed, tolerance, norm):
     """The truncation at this rank is near enough, the one below is not (nor anything else of that rank)."""
     w = matrix(m, n, seed)
-    order = 2 if norm == "spectral" else "fro"
+    order = 2 if norm == "spectral" else None  # the default is the Frobenius norm
     u, s, vt = np.linalg.svd(w, full_matrices=False)
     gaps = [np.linalg.norm(w - (u[:, :r] * s[:r]) @ vt[:r], order) / np.linalg.norm(w, order)
             for r in range(len(s) + 1)]
