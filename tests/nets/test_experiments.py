@@ -60,7 +60,8 @@ def tiny(sweep: Sweep) -> Sweep:
     """Two seeds and two rates at the smallest batch, two steps, few images."""
     few = {"images": 48, "test_images": 32, "steps": 2, "points": 2, "lanczos_steps": 2, "batch_size": 16, "depth": 10,
            "features": 8, "replicas": 4, "examples": 48, "warm_steps": 2, "seeds": 2, "width": 8, "layers": 1,
-           "length": 8, "channels": [4], "blocks": 1, "batch_sizes": [4, 16], "budget": 60_000}
+           "length": 8, "channels": [4], "blocks": 1, "batch_sizes": [4, 16], "budget": 60_000, "starts": 1,
+           "rescale": [2.0]}
     rates = sorted({cell.get("learning_rate", 0.0) for cell in sweep.cells})[:2]
     cells = {}
     for cell in sweep.cells:

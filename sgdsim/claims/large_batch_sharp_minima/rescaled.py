@@ -36,7 +36,8 @@ eigenvalue each fall by a factor of more than 100. A small-batch network with $c
 a large-batch network with $c=3$: the order is reversed. Without batch normalisation, the first layer times $c$ and
 the last divided by $c$ does the same: 0.1 against 3 reverses the order by more than a factor of 10. The metric
 without the added 1 and the rise along filter-normalised directions stay within 1 %.""",
-    source="Dinh et al. (2017), argument; filter normalisation: Li et al. (2018). Measured here",
+    source="Dinh et al. (2017), argument; filter normalisation: Li et al. (2018). Measured here; "
+    "bands settled after a look at the rows",
     reconstructed=True,
     caveat="That a measure does not see the scale is no reason for it to foretell the test error.",
     claimed=_WILL,

@@ -52,7 +52,7 @@ normalisation, to a training loss of 0.03, all pooled. The largest eigenvalue gr
 16 to 64 already, and by more there than from 256 to 1024. The test accuracy at 1024 is lower than that at 16. That
 sharpness sets in beyond a threshold only, with the largest growth at the largest batches, is refuted.""",
     source="Keskar et al. (2017), Figure 4: thresholds of about 15,000 (F2) and 500 (C1). At this size: measured "
-    "here",
+    "here; bands settled after a look at the rows",
     reconstructed=True,
     caveat="Each network was trained to one loss, not for a number of epochs as in the paper; rates were not "
     "tuned for each batch size. The intervals are over the 16 pairs of these settings, which share four "

@@ -118,7 +118,8 @@ $$\|W_{t+1}-W_t\|_F\ge\eta\lambda\Big(\sum_{k>BR}\sigma_k(W_t)^2\Big)^{1/2}.$$
 $$\tr\Sigma\ge\lambda^2\big(\|W\|_*^2-\|W\|_F^2\big),$$
 nuclear and Frobenius norm; summed over all dense layers. The right side vanishes just where $\mathrm{rank}\,W\le1$. It
 is an equality for orthonormal inputs and orthogonal targets of equal length, in a linear
-layer and in a linear network of two.""",
+layer and, for lengths above $m\lambda$ with $m$ examples and the same decay of both layers, in a linear network of
+two.""",
     source="Derived here: a quantitative form of the statement of Galanti and Poggio (2022) that a low-rank constraint "
     "is the source of the noise",
     reconstructed=True,
@@ -168,7 +169,7 @@ def bounds_on_networks(claimed: dict[str, Callable[..., Any]]) -> Evidence:
 
 # --- how much of it ----------------------------------------------------------------------------------------
 
-_SOURCE = {"share": 0.5, "power": 2.0}
+_SOURCE: dict[str, Any] = {"share": 0.5, "power": 2.0, "unit": lambda decay: 5 * decay**2 / (1 + 2 * decay) ** 2}
 
 rank_is_a_source_of_the_noise = Claim(
     "rank-is-a-source-of-the-noise",
@@ -177,7 +178,9 @@ rank_is_a_source_of_the_noise = Claim(
 fit all examples the noise at the minimum does vanish with the decay, like
 $\lambda^2$. If the violated rank is its source, then the bound $\lambda^2(\|W\|_*^2-\|W\|_F^2)$ makes up at least half
 of the noise $\tr\Sigma$ of the first layer. On orthonormal
-data it is all of it; in two-layer tanh networks that fit eight random examples it is a few percent.""",
+data it is all of it; in two-layer tanh networks that fit eight random examples it is a few percent. And a layer with
+one unit violates nothing and has noise all the same: for orthonormal inputs with targets $1$ and $-2$,
+$\tr\Sigma=5\lambda^2/(1+2\lambda)^2$, while the bound is 0.""",
     source="Galanti and Poggio (2022), abstract; the measure of its share is ours",
     caveat="The low rank is not the source in general. A rank of one is necessary for rest and not enough: the "
     "examples must also pull alike, and their disagreement makes most of the noise. "
@@ -187,8 +190,20 @@ data it is all of it; in two-layer tanh networks that fit eight random examples 
     mutants={
         "one percent": _SOURCE | {"share": 0.001},
         "noise in proportion to the decay": _SOURCE | {"power": 1.0},
+        "no violated rank, no noise": _SOURCE | {"unit": lambda decay: 0 * decay},
     },
 )
+
+
+@rank_is_a_source_of_the_noise.check("algebra", title="one linear unit, two orthonormal inputs: noise and bound")
+def one_unit(claimed: dict[str, Any]) -> Evidence:
+    import sympy
+
+    decay = sympy.Symbol("l", positive=True)
+    noise, _, squares = _linear_minimum([sympy.Integer(1), sympy.Integer(-2)], decay, 1)
+    # a single row: its nuclear norm is its length
+    return Evidence.identity([noise, _NOISE["bound"](sympy.sqrt(squares), squares, decay)],
+                             [claimed["unit"](decay), sympy.Integer(0)])
 
 
 @rank_is_a_source_of_the_noise.check("simulation",

@@ -62,8 +62,8 @@ the example besides: residual connections, pooling, other
 layers. One example's gradient is $\sum_{r\le R}\delta_rf_r^\top$ with $\delta_r=\partial\ell/\partial z_r$, so
 $$\mathrm{rank}\,\nabla_WL_{\text{batch}}\le\min(m,n,BR).$$
 $R=1$ in a dense layer, the number of output positions in a convolution, of tokens in a projection, of depths where the
-weights are tied. The bound is attained by
-generic data. A $3\times3$ convolution of an image of $32\times32$ has $R=1024$: one example already fills all
+weights are tied. Generic data
+attain it in a layer with nonlinear units behind it. A $3\times3$ convolution of an image of $32\times32$ has $R=1024$: one example already fills all
 ranks.""",
     source="Galanti, Siegel, Gupte and Poggio (2025), lemma on the rank of a gradient, as the first author's own "
     "account of it states it. That it is attained, residual "
@@ -147,11 +147,11 @@ so that nothing follows from an exchange of examples.""",
 )
 
 
-@batch_norm_takes_one_rank.check("algebra", title="two channels, three rows: rank two, and no less")
+@batch_norm_takes_one_rank.check("algebra", title="three channels, three rows: rank two, no more and no less")
 def normalised_rows(claimed: dict[str, Any]) -> Evidence:
     import sympy
 
-    z = sympy.Matrix(2, 3, sympy.symbols("z:6"))
+    z = sympy.Matrix(3, 3, sympy.symbols("z:9"))
     f = sympy.Matrix(3, 3, sympy.symbols("f:9"))
     small = sympy.Symbol("e", positive=True)
 
@@ -159,16 +159,16 @@ def normalised_rows(claimed: dict[str, Any]) -> Evidence:
         centred = row.applyfunc(lambda entry: entry - sum(row) / 3)
         return centred / sympy.sqrt((centred * centred.T)[0] / 3 + small)
 
-    a, b = normalised(z[0, :]), normalised(z[1, :])
-    loss = a[0] * b[1] ** 2 + a[1] * b[0] + a[2] ** 3 * b[2]
-    delta = sympy.Matrix(2, 3, [sympy.diff(loss, entry) for entry in z])
+    a, b, c = (normalised(z[k, :]) for k in range(3))
+    loss = a[0] * b[1] ** 2 + a[1] * b[0] * c[1] + a[2] ** 3 * b[2] + c[0] ** 3 * a[1]
+    delta = sympy.Matrix(3, 3, [sympy.diff(loss, entry) for entry in z])
     rank = claimed["rank"](3, 3)
-    # the rank of delta is at most that of what the shift leaves; the 2 x 2 minor of delta f shows that it is attained
-    point = dict(zip([*z, *f, small], [3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5, 8, 9, 7, 9, 1], strict=True))
-    attained = (delta * f).subs(point).evalf(30)
-    found = sum(bool(abs(attained[:k, :k].det()) > 1e-15) for k in (1, 2))
-    sums = [sympy.Integer(sum(delta.subs(point)[k, :]).evalf(30).round(25) == 0) for k in range(2)]
-    return Evidence.identity([*sums, sympy.Integer(found)], [sympy.Integer(1), sympy.Integer(1), sympy.Integer(rank)])
+    # f is regular: without the shift that takes one, the rank of delta f would be three
+    point = dict(zip([*z, *f, small], [3, 1, 4, 1, 5, 9, 2, 7, 1, 5, 3, 5, 8, 9, 7, 9, 3, 2, 1], strict=True))
+    gradient = (delta * f).subs(point).evalf(30)
+    found = sum(bool(abs(gradient[:k, :k].det()) > 1e-15) for k in (1, 2, 3))
+    sums = [sympy.Integer(sum(delta.subs(point)[k, :]).evalf(30).round(25) == 0) for k in range(3)]
+    return Evidence.identity([*sums, sympy.Integer(found)], [*[sympy.Integer(1)] * 3, sympy.Integer(rank)])
 
 
 @batch_norm_takes_one_rank.check("simulation", title="torch layers in training mode, float64, dense and convolution",

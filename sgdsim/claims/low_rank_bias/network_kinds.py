@@ -24,17 +24,17 @@ _TEST = {"rank": 0.35, "points": 0.02}
 
 low_rank_is_not_what_generalises = Claim(
     "low-rank-is-not-what-generalises",
-    title="A third of the rank, the same test accuracy",
-    statement=r"""*The low rank has a marginal effect on generalisation.* At $B=128$ and 6144 updates with $\eta=0.1$, a
-decay
-of $\lambda=0.016$ lowers the rank of the Fashion-MNIST perceptrons to less than 0.35 of what it is without decay, and
-the test
-accuracy changes by less than two points in either direction.""",
+    title="A third of the rank, and no better test accuracy",
+    statement=r"""*The low rank has a marginal effect on generalisation.* With $\eta=0.1$ and 6144 updates a decay of
+$\lambda=0.016$ lowers the rank of the Fashion-MNIST perceptrons to less than 0.35 of what it is without decay, at
+$B=8$, 32 and 128. Test accuracy gains less than two points from it at any of them, and at $B=128$ it loses less than
+two points.""",
     source="Galanti, Siegel, Gupte and Poggio (2025), abstract. At this size: measured here; the bands were settled "
     "after a look at one seed",
-    caveat="4000 test images, 1024 for training, rates not tuned. At smaller batches, where strong decay and the noise "
-    "keep the "
-    "training loss high, the test accuracy is lower with decay on average, which eight seeds do not establish.",
+    caveat="4000 test images, 1024 for training, rates not tuned. That nothing is lost is shown for the batch size with "
+    "the least difference. In every other run with low rank here the mean accuracy is lower with decay, by one to four "
+    "points, in none established by its four to eight seeds. Decay does more than lower the rank, so even that is no "
+    "effect of the rank alone.",
     reconstructed=True,
     claimed=_TEST,
     mutants={
@@ -49,35 +49,38 @@ accuracy changes by less than two points in either direction.""",
                                         runs=FASHION)
 def test_accuracies(claimed: dict[str, float], rows: Rows) -> Evidence:
     plain, decayed = ([row for row in rows if row["config"]["weight_decay"] == decay] for decay in (0.0, 0.016))
-    same: dict[str, Any] = {"batch_size": 128, "steps": 6144, "learning_rate": 0.1}
-    gain = gap(*(values(own, lambda metrics: metrics["test_accuracy"], **same) for own in (decayed, plain)))
-    return Evidence.contrast(
-        Evidence.at_most(ratio_estimate(rank(decayed, **same), rank(plain, **same)), claimed["rank"],
-                         note="share of the rank"),
-        Evidence.at_most(gain, claimed["points"], note="accuracy gained"),
-        Evidence.at_least(gain, -abs(claimed["points"])))
+    arms = []
+    for size in (8, 32, 128):
+        same: dict[str, Any] = {"batch_size": size, "steps": 6144, "learning_rate": 0.1, "momentum": 0.0}
+        gain = gap(*(values(own, lambda metrics: metrics["test_accuracy"], **same) for own in (decayed, plain)))
+        arms += [Evidence.at_most(ratio_estimate(rank(decayed, **same), rank(plain, **same)), claimed["rank"],
+                                  note=f"share of the rank, B = {size}"),
+                 Evidence.at_most(gain, claimed["points"], note="accuracy gained")]
+    return Evidence.contrast(*arms, Evidence.at_least(gain, -abs(claimed["points"]), note="at B = 128"))
 
 
 # --- batch normalisation and convolutions ------------------------------------------------------------------
 
-_NORMALISED = {"full": 0.95, "epochs": 3.0, "updates": 8.0}
+_NORMALISED = {"full": 0.95, "epochs": 3.0, "updates": 8.0, "norm": 1.2}
 
 batch_norm_keeps_ranks = Claim(
     "batch-norm-keeps-ranks",
-    title="Behind batch normalisation the batch size works the other way round",
+    title="Behind batch normalisation small batches keep much more rank at equal updates",
     statement=r"""The same perceptrons with batch normalisation, $\eta=0.2$, $\lambda=0.016$. Without decay at least 95
 % of the rank is left. After 64 epochs $B=16$ leaves at least 3 ranks fewer than $B=128$. After 4096 updates
-each it leaves at least 8 *more*: scale-free weights shrink until the noise of the gradient balances the decay, and this
-noise, which fills all directions, is the stronger
-the smaller the batch.""",
+each it leaves at least 8 *more*, and the matrices have at least 1.2 times the norm of those of $B=128$. That agrees
+with scale-free weights that shrink until the noise of the gradient balances the decay: this noise, which fills all
+directions, is the stronger the smaller the batch.""",
     source="Measured here; networks of this kind in Galanti et al. (2025). Bands settled after a look at two seeds",
-    caveat="Against the sources: a smaller batch has the higher rank at equal updates.",
+    caveat="The sources compare at equal epochs, and there the order is theirs. The norms agree with the balance of "
+    "noise and decay, which is not otherwise tested.",
     reconstructed=True,
     claimed=_NORMALISED,
     mutants={
         "ten ranks at equal epochs": _NORMALISED | {"epochs": 20.0},
         "no rank is ever lost": _NORMALISED | {"full": 1.0},
         "thirty ranks at equal updates": _NORMALISED | {"updates": 30.0},
+        "three times the norm": _NORMALISED | {"norm": 3.0},
     },
 )
 
@@ -88,11 +91,15 @@ def normalised_perceptrons(claimed: dict[str, float], rows: Rows) -> Evidence:
     small, few, many = (rank(decayed, batch_size=size, steps=steps) for size,
                         steps in ((16, 4096), (128, 512), (128, 4096)))
     plain = rank(rows, weight_decay=0.0) / 64
+    norms = [values(decayed, lambda metrics: float(np.mean(metrics["norms"])), batch_size=size, steps=4096)
+             for size in (16, 128)]
     return Evidence.contrast(Evidence.at_least(mean_estimate(plain), claimed["full"], note="without decay"),
                              Evidence.at_least(gap(few, small), claimed["epochs"],
                                                note="equal epochs, B = 128 minus 16"),
                              Evidence.at_least(gap(small, many), claimed["updates"],
-                                               note="equal updates, B = 16 minus 128"))
+                                               note="equal updates, B = 16 minus 128"),
+                             Evidence.at_least(ratio_estimate(*norms), claimed["norm"],
+                                               note="norms, B = 16 over 128"))
 
 
 @batch_norm_keeps_ranks.check("network", title="MNIST, five layers of 512 units, 60,000 updates each, GPU",

@@ -24,10 +24,9 @@ sgd_never_settles = Claim(
     title="With weight decay gradient descent settles, SGD does not, not even with one example left out",
     statement=r"""Two layers, six tanh units, eight random examples in $\R^5$, half the squared error, $\eta=0.05$,
 $\lambda=0.02$; mean length of the last thousand of 20,000 steps over
-24 problems. The full batch: below $10^{-4}$ in each, and still falling. $B=7$: between 0.001 and 0.006. $B=2$: between
+24 problems. The full batch: below $10^{-4}$ in each. $B=7$: between 0.001 and 0.006. $B=2$: between
 0.01 and 0.025. With ReLU units even the full
-batch goes on, with steps above $10^{-4}$ on average: it chatters across kinks, which has nothing to do with
-batches.""",
+batch goes on, with steps above $10^{-4}$ on average: no work of batches, but most likely of the kinks.""",
     source="Galanti and Poggio (2022), abstract: SGD with weight decay does not converge. This experiment and its "
     "bands: measured here",
     reconstructed=True,

@@ -82,8 +82,8 @@ HALF_DECADES = np.round(10 ** np.arange(3.0, 5.01, 0.5)).astype(int)
 log_growth_without_disorder = Claim(
     "log-growth-without-disorder",
     title="Logarithmic growth on a convex loss: separable logistic regression",
-    statement=r"""Gradient descent on the logistic loss of linearly separable data has $\|w_t\|=\frac{\ln t}{\gamma}+O(1)$,
-where $\gamma$ is the largest margin of a unit vector. There is no landscape to speak of: the loss is convex, without a
+    statement=r"""Gradient descent on the logistic loss of almost all linearly separable data has, at a small enough
+learning rate, $\|w_t\|=\frac{\ln t}{\gamma}+O(1)$, where $\gamma$ is the largest margin of a unit vector. There is no landscape to speak of: the loss is convex, without a
 minimum, without a barrier and without noise. On five problems with 40 samples in 20 dimensions the growth per unit of
 $\ln t$, in units of $\frac1\gamma$, comes within 3 % of 1 by $t=10^5$, and rises towards it from half-decade to
 half-decade.""",

@@ -79,8 +79,8 @@ ALPHA, NEAR, FAR = 1.0, 0.02, 3.0
 
 exponent_two_near_the_start = Claim(
     "exponent-two-near-the-start",
-    title="Near its start every differentiable loss measures as exponent two",
-    statement=r"""For small $r$ Taylor's formula gives $(f(w_0+ru)-f(w_0))^2=r^2(u^\top\nabla f(w_0))^2+O(r^3)$, so the
+    title="Near its start every smooth loss measures as exponent two",
+    statement=r"""Let $f$ be twice differentiable. For small $r$ Taylor's formula gives $(f(w_0+ru)-f(w_0))^2=r^2(u^\top\nabla f(w_0))^2+O(r^3)$, so the
 loss spreads with exponent 2 around any point with a gradient, whatever the landscape is. A landscape of waves with
 $\alpha=1$ and shortest wave number 10 has the local exponent $2$ at $r=0.02$ and $1$ only beyond its correlation length,
 at $r=3$. The loss of logistic regression, which is convex, has exponent $2$ at $r=0.02$ as well. A measured $\alpha\approx2$

@@ -32,7 +32,7 @@ $1-\rho+\rho(1-\rho)^n<1$: shown a constant, the statistic ends below it.""",
     source="Hoffer, Hubara and Soudry (2017), algorithm 1; the printed form from memory, the correction derived here",
     reconstructed=True,
     caveat="The printed form is quoted from memory, with n for its exponent (the size of a ghost batch was remembered "
-    "there, which makes the sum smaller still). The published code shows the ghost batches one after the other.",
+    "there; the sum is then smaller still where that size exceeds n). The published code shows the ghost batches one after the other.",
     claimed=_STATISTICS,
     mutants={
         "the printed weights": _STATISTICS | {

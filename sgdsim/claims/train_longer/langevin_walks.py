@@ -19,15 +19,16 @@ Array = np.ndarray
 DECADES = np.array([3, 30, 300, 3000, 30_000])
 WAVENUMBERS = (0.01, 10.0)
 #: Dimension to number of waves and of landscapes, four walkers on each.
-SIZES = {1: (400, 60), 2: (400, 40), 8: (800, 20), 32: (1024, 12)}
+SIZES = {1: (400, 60), 2: (400, 40), 32: (1024, 8)}
+COLD, WARM = 0.05, 0.3
 
 
 @lru_cache
 def decade_exponents(dimension: int, features: int, fields: int, temperature: float) -> Array:
     """Local exponent of the root mean square distance over each decade of steps, for each field, (fields, 4).
 
-    The learning rate is a fifth of sqrt(d) over the root mean square Frobenius norm of the Hessian, about 0.4 over its
-    largest eigenvalue.
+    The learning rate is 0.14 sqrt(d) over the root mean square Frobenius norm of the Hessian, whose mean square over
+    the phases is half the sum below.
     """
     landscapes = [FourierField.self_similar(dimension, features, 1.0, 600 + k, wavenumbers=WAVENUMBERS)
                   for k in range(fields)]
@@ -40,21 +41,25 @@ def decade_exponents(dimension: int, features: int, fields: int, temperature: fl
 
 # --- few dimensions ----------------------------------------------------------------------------------------
 
-_SLOWS: dict[str, Any] = {"first": 0.3, "last": {1: 0.2, 2: 0.25}}
+_SLOWS: dict[str, Any] = {"first": 0.3, "last": {1: 0.2, 2: 0.25}, "warm": 0.4, "fall": 0.0}
 
 langevin_motion_slows_down = Claim(
     "langevin-motion-slows-down",
-    title="In one and two dimensions the growth falls below every power",
-    statement=r"""Let $w\leftarrow w-\eta\nabla f(w)+\sqrt{2\eta T}\,\xi$ run on a landscape of 400 waves with $\alpha=1$, at
-$T=0.05$ in units where heights differ by 1 over a distance 1. The root mean square distance starts with a local exponent near $\frac12$ (above $0.3$
-from 3 to 30 steps), and the exponent falls. Between 3000 and 30,000 steps it is below $0.2$ on a line and below $0.25$ in
-the plane. There is no power law: the local exponent of $(T\ln t)^{2}$ is $\frac2{\ln t}$.""",
-    source="Measured here",
+    title="In one and two dimensions motion becomes slower and slower",
+    statement=r"""Let $w\leftarrow w-\eta\nabla f(w)+\sqrt{2\eta T}\,\xi$ run on a landscape of 400 waves with $\alpha=1$, in
+units where heights differ by 1 over a distance 1. At $T=0.05$ the root mean square distance starts with a local exponent
+near $\frac12$ (above $0.3$ from 3 to 30 steps), and between 3000 and 30,000 steps the exponent is below $0.2$ on a line and
+below $0.25$ in the plane: most walkers still sit in their first valleys. At $T=0.3$ they do get away, to a distance of
+about 8 on a line, and the exponent falls from decade to decade: it is lower in the last than in the first, and below
+$0.4$.""",
+    source="Measured here; the bounds at T = 0.3 were settled after a look at the numbers",
     reconstructed=True,
     claimed=_SLOWS,
     mutants={
         "ballistic at first": _SLOWS | {"first": 0.9},
         "no motion at all": _SLOWS | {"last": {1: -0.2, 2: -0.2}},
+        "no motion at the higher temperature either": _SLOWS | {"warm": 0.0},
+        "half an exponent lost at the higher temperature": _SLOWS | {"fall": -0.5},
     },
 )
 
@@ -63,43 +68,52 @@ the plane. There is no power law: the local exponent of $(T\ln t)^{2}$ is $\frac
 def few_dimensions(claimed: dict[str, Any]) -> Evidence:
     arms = []
     for d, bound in claimed["last"].items():
-        found = decade_exponents(d, *SIZES[d], 0.05)
+        found = decade_exponents(d, *SIZES[d], COLD)
         arms += [Evidence.at_least(found[:, 0], claimed["first"], seed=601, note=f"d = {d}, first"),
                  Evidence.at_most(found[:, -1], bound, seed=601, note="last")]
     return Evidence.contrast(*arms)
 
 
+@langevin_motion_slows_down.check("simulation", title="line at T = 0.3, 100 landscapes: last decade, and less the first")
+def among_barriers(claimed: dict[str, Any]) -> Evidence:
+    found = decade_exponents(1, 400, 100, WARM)
+    return Evidence.contrast(
+        Evidence.at_most(found[:, -1], claimed["warm"], seed=601, note="last"),
+        Evidence.at_most(found[:, -1] - found[:, 0], claimed["fall"], seed=601, note="last less first"))
+
+
 # --- many dimensions ---------------------------------------------------------------------------------------
 
-_FADES: dict[str, Any] = {"few": 0.25, "many": 0.25, "still": 0.4}
+_FADES: dict[str, Any] = {"few": 0.25, "many": 0.25, "change": 0.0}
 
 slowing_fades_with_dimension = Claim(
     "slowing-fades-with-dimension",
     title="With more dimensions the same landscape slows motion later and less",
     statement=r"""On landscapes of the same variogram ($\alpha=1$), at the same temperature and the same part of the largest
 stable learning rate, the exponent between 300 and 3000 steps is below $0.25$ for $d=1$ and $2$, but above it for $d=32$.
-There it is still falling in the next decade, to less than $0.4$. Barriers can be walked around, and a barrier as a function of
+There it is still falling: it is lower in the next decade. Barriers can be walked around, and a barrier as a function of
 distance says less and less; in the limit of many dimensions such dynamics is thought to age without activation.""",
     source="Measured here; the remark on the limit is from memory",
     reconstructed=True,
-    caveat="Sizes up to d = 32 and 30,000 steps: what happens at later times is not known from this.",
+    caveat="Later means in steps: the learning rate is 0.003 in 32 dimensions and 0.02 on the line. Sizes up to d = 32 "
+    "and 30,000 steps: what happens at later times is not known from this.",
     claimed=_FADES,
     mutants={
         "as slow in 32 dimensions": _FADES | {"many": 0.6},
         "stopped in few dimensions": _FADES | {"few": -0.1},
-        "stopped in 32 dimensions": _FADES | {"still": 0.1},
+        "exponent halves twice": _FADES | {"change": -0.3},
     },
 )
 
 
 @slowing_fades_with_dimension.check("simulation", title="exponents by decade, d = 1, 2, 32")
 def many_dimensions(claimed: dict[str, Any]) -> Evidence:
-    found = {d: decade_exponents(d, *SIZES[d], 0.05) for d in (1, 2, 32)}
+    found = {d: decade_exponents(d, *size, COLD) for d, size in SIZES.items()}
     return Evidence.contrast(
         Evidence.at_most(found[1][:, 2], claimed["few"], seed=601, note="d = 1"),
         Evidence.at_most(found[2][:, 2], claimed["few"], seed=601, note="d = 2"),
         Evidence.at_least(found[32][:, 2], claimed["many"], seed=601, note="d = 32"),
-        Evidence.at_most(found[32][:, 3], claimed["still"], seed=601, note="next decade"))
+        Evidence.at_most(found[32][:, 3] - found[32][:, 2], claimed["change"], seed=601, note="change to the next"))
 
 
 # --- flat directions ---------------------------------------------------------------------------------------
@@ -123,13 +137,13 @@ $0.4$. A walk on such a landscape looks as if high dimension alone undid the bar
 
 @flat_directions_diffuse.check("simulation", title="exponent from 300 to 3000 steps, 12 landscapes")
 def exponent_with_flat_directions(claimed: dict[str, Any]) -> Evidence:
-    return Evidence.at_least(decade_exponents(32, 16, 12, 0.05)[:, 2], claimed["exponent"], seed=601)
+    return Evidence.at_least(decade_exponents(32, 16, 12, COLD)[:, 2], claimed["exponent"], seed=601)
 
 
 @lru_cache
 def _flat_parts(steps: int) -> Array:
     """Mean squared motion across the waves of each of 12 landscapes (M = 16, d = 32), over 2 eta T t, (12,)."""
-    found, eta, temperature = [], 0.004, 0.05
+    found, eta, temperature = [], 0.004, COLD
     for k in range(12):
         field = FourierField.self_similar(32, 16, 1.0, 600 + k, wavenumbers=WAVENUMBERS)
         basis = np.linalg.svd(field.frequencies, full_matrices=True)[2][16:]
