@@ -307,7 +307,7 @@ def test_waves_in_a_bowl():
 
     field = bowls(3, 1)
     x, h = field.starts(4, 2), 1e-5
-    phase = 2 * np.pi * (np.einsum("lri,lmi->lrm", x, field.turns) + field.offset[:, None])
+    phase = 2 * np.pi * (np.einsum("lri,lim->lrm", x, field.turns) + field.offset[:, None])
     assert np.allclose(field.value(x), STEEPNESS * (x * x).sum(axis=-1) + HEIGHT * np.cos(phase).sum(axis=-1))
     slope = x - field.walk(x, [1.0], [0.0], np.random.default_rng(0), dtype=np.float64)
     rise = [field.value(x + h * unit) - field.value(x - h * unit) for unit in np.eye(2)]

@@ -121,7 +121,7 @@ grows from 0.3 to 0.1 and again to 0.03.""",
     reconstructed=True,
     claimed=_LATE,
     mutants={
-        "from the beginning": _LATE | {"early": 0.5},
+        "the large batch flatter at first": _LATE | {"early": 0.5},
         "thirty times": _LATE | {"late": 30.0},
     },
 )
@@ -160,7 +160,7 @@ higher.""",
         "not even a tenth of a point": _FIT | {"fall": 0.001},
         "no rise of the cross-entropy": _FIT | {"rise": 2.5},
         "two points at the best": _FIT | {"best": 0.02},
-        "more than the small batch": _FIT | {"against": 0.8},
+        "a fifth less than the small batch": _FIT | {"against": 0.8},
     },
 )
 

@@ -139,9 +139,9 @@ $10^{-3}$ in the network F1 of the paper, which has about 80 times as many weigh
     caveat="Without batch normalisation the ratio falls as well, to about 1.5.",
     claimed=_RADIUS,
     mutants={
-        "the same at all radii": _RADIUS | {"large": 0.5},
+        "the order reversed at large radii": _RADIUS | {"large": 0.5},
         "fifty times at small radii": _RADIUS | {"small": 50.0},
-        "quadratic": _RADIUS | {"growth": 1.0},
+        "no growth with the radius": _RADIUS | {"growth": 1.0},
     },
 )
 

@@ -37,7 +37,7 @@ _STABLE = {"growth": growth, "rate": stable_rate, "leaves": {0.54: 0.0, 0.6: 1.0
 
 small_batches_need_uniform_minima = Claim(
     "small-batches-need-uniform-minima",
-    title="Small batches can only stay at minima that are flat and equal for all examples",
+    title="In mean square small batches stay only at minima that are flat and equal for all examples",
     statement=r"""Near a common minimiser of all examples a step multiplies $\E w^2$ by
 $$(1-\eta a)^2+\frac{\eta^2s^2}B\,\frac{N-B}{N-1},$$
 so that it does not grow exactly for $\eta\le\eta_B=2a\big/\big(a^2+\frac{s^2}B\frac{N-B}{N-1}\big)$: a smaller batch

@@ -94,7 +94,7 @@ sharpness_and_test_error = Claim(
     statement=r"""Four batch sizes $B$ and two rates $\eta$ at one training loss, eight networks of each of four
 starts. With batch normalisation Spearman's rank correlation with the test error is positive for each start and each
 of five measures: the metric with and without the added 1, the largest eigenvalue, the trace, the rise along
-filter-normalised directions. Without it that of the metric is positive for two starts and negative for the other two.
+filter-normalised directions. Without it that of the metric is positive for two starts and about zero for the other two.
 With the cross-entropy on the same test images that of the metric is below $-0.5$ for each start, with and without.
 And in this sample $B/\eta$, for which nothing has to be trained, is correlated with the test error as closely on
 average as the best of the five, within 0.1.""",

@@ -188,7 +188,7 @@ $\tr\Sigma=5\lambda^2/(1+2\lambda)^2$, while the bound is 0.""",
     reconstructed=True,
     claimed=_SOURCE,
     mutants={
-        "one percent": _SOURCE | {"share": 0.001},
+        "a tenth of a percent": _SOURCE | {"share": 0.001},
         "noise in proportion to the decay": _SOURCE | {"power": 1.0},
         "no violated rank, no noise": _SOURCE | {"unit": lambda decay: 0 * decay},
     },

@@ -38,8 +38,8 @@ two points.""",
     reconstructed=True,
     claimed=_TEST,
     mutants={
-        "five points gained": _TEST | {"points": -0.05},
-        "rank hardly touched": _TEST | {"rank": 0.05},
+        "five points lost": _TEST | {"points": -0.05},
+        "a twentieth of the rank left": _TEST | {"rank": 0.05},
     },
 )
 
@@ -77,7 +77,7 @@ directions, is the stronger the smaller the batch.""",
     reconstructed=True,
     claimed=_NORMALISED,
     mutants={
-        "ten ranks at equal epochs": _NORMALISED | {"epochs": 20.0},
+        "twenty ranks at equal epochs": _NORMALISED | {"epochs": 20.0},
         "no rank is ever lost": _NORMALISED | {"full": 1.0},
         "thirty ranks at equal updates": _NORMALISED | {"updates": 30.0},
         "three times the norm": _NORMALISED | {"norm": 3.0},
@@ -98,7 +98,7 @@ def normalised_perceptrons(claimed: dict[str, float], rows: Rows) -> Evidence:
                                                note="equal epochs, B = 128 minus 16"),
                              Evidence.at_least(gap(small, many), claimed["updates"],
                                                note="equal updates, B = 16 minus 128"),
-                             Evidence.at_least(ratio_estimate(*norms), claimed["norm"],
+                             Evidence.at_least(ratio_estimate(norms[0], norms[1]), claimed["norm"],
                                                note="norms, B = 16 over 128"))
 
 
@@ -129,8 +129,8 @@ tenth; at equal updates it leaves fewer, above a hundredth.""",
     claimed=_CONVOLUTIONS,
     mutants={
         "a quarter above a tenth": _CONVOLUTIONS | {"ten": 0.25},
-        "full rank above a hundredth": _CONVOLUTIONS | {"one": 1.1},
-        "ten ranks at equal epochs": _CONVOLUTIONS | {"epochs": 20.0},
+        "six ranks at equal updates": _CONVOLUTIONS | {"updates": 6.0},
+        "twenty ranks at equal epochs": _CONVOLUTIONS | {"epochs": 20.0},
     },
 )
 

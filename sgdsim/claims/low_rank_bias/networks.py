@@ -45,7 +45,7 @@ the doubling of $\eta$ from 0.05. On the digits, $48\times48$, $\lambda=0.02$ le
     reconstructed=True,
     claimed=_DECAY,
     mutants={
-        "the initial rank is lower": _DECAY | {"full": 1.0},
+        "not a single rank is lost": _DECAY | {"full": 1.0},
         "thirty ranks each": _DECAY | {"fall": 30.0, "rate": 40.0},
         "a tenth is left": _DECAY | {"digits": 0.1},
     },
@@ -170,9 +170,9 @@ equal updates less than 70 %, and so do groups of equal epochs.""",
     reconstructed=True,
     claimed=_FADED,
     mutants={
-        "forgotten at once": _FADED | {"early": (2.5, 64.0)},
+        "nothing forgotten early": _FADED | {"early": (2.5, 64.0)},
         "all ranks but ten go": _FADED | {"late": (9.5, 10.0)},
-        "the number of updates is enough": _FADED | {"others": 0.05},
+        "updates explain next to nothing": _FADED | {"others": 0.05},
         "without a remainder": _FADED | {"explained": 0.9999},
     },
 )

@@ -34,7 +34,7 @@ batch goes on, with steps above $10^{-4}$ on average: no work of batches, but mo
     mutants={
         "almost the full batch is as good": _SETTLES | {7: (0.0, 1e-4)},
         "the full batch makes noise": _SETTLES | {"full": 1e-6},
-        "the kinks are harmless": _SETTLES | {"kinks": 1e-2},
+        "the kinks make long steps": _SETTLES | {"kinks": 1e-2},
     },
 )
 

@@ -163,7 +163,7 @@ def stays_or_leaves(claimed: Any) -> Evidence:
 
 # --- the median's own making -------------------------------------------------------------------------------
 
-_PAST = {"rise": 1.0, "before": 5.0, "stays": 9, "leaves": 10}
+_PAST: dict[str, Any] = {"rise": 1.0, "before": 5.0, "stays": 9, "leaves": 10}
 
 median_of_its_own_past = Claim(
     "median-of-its-own-past",

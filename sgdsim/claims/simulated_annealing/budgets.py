@@ -69,7 +69,9 @@ def _dual(f: _Counted, start: Array, box: list[tuple[float, float]], seed: int, 
 
 
 def _hop(f: _Counted, start: Array, box: list[tuple[float, float]], seed: int, **settings: Any) -> None:
+    """Hops of a tenth of the box by default, as annealing's first steps; scipy's 0.5 knows no box."""
     local = {"method": "L-BFGS-B", "jac": True, "bounds": box}
+    settings = {"stepsize": 0.1 * float(np.diff(box).min()), **settings}
     basinhopping(f.with_gradient, start, niter=10**6, minimizer_kwargs=local, **_random(basinhopping, seed), **settings)
 
 

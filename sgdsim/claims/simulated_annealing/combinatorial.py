@@ -10,6 +10,7 @@ from functools import lru_cache, partial
 import numpy as np
 from numba import njit
 
+from sgdsim.claims.simulated_annealing.shares import share_estimate
 from sgdsim.evidence import Evidence
 from sgdsim.landscapes.spin_glass import SherringtonKirkpatrick
 from sgdsim.landscapes.tours import (
@@ -24,7 +25,7 @@ from sgdsim.landscapes.tours import (
 from sgdsim.ledger import Claim
 from sgdsim.methods.annealing import simulated_annealing
 from sgdsim.methods.cooling import Cooling, Geometric, Linear
-from sgdsim.statistics import mean_estimate, ratio_estimate
+from sgdsim.statistics import Estimate, mean_estimate, ratio_estimate
 
 __all__ = ["annealing_beats_quenching_on_spins", "annealing_finds_the_shortest_tour", "moves_decide"]
 
@@ -32,7 +33,7 @@ Array = np.ndarray
 
 # --- tours -------------------------------------------------------------------------------------------------
 
-CITIES, BUDGET, INSTANCES = 12, 4000, 160
+CITIES, BUDGET, INSTANCES = 12, 4000, 140
 COOLING: dict[str, float | Cooling] = {"geometric": Geometric(0.3, 0.03, BUDGET), "zero": 0.0}
 
 
@@ -54,37 +55,38 @@ def _shortest(instance: int) -> float:
     return shortest_tour(distances(random_cities(CITIES, np.random.SeedSequence([CITIES, instance]))))[0]
 
 
-def _optimal(ratios: Array) -> Array:
-    return (ratios < 1 + 1e-9).astype(float)
+def _optimal(ratios: Array) -> Estimate:
+    return share_estimate(ratios < 1 + 1e-9)
 
 
-_SHORTEST = {"annealed": 0.95, "quenched": 0.8}
+_SHORTEST = {"annealed": 0.9, "quenched": 0.8}
 
 annealing_finds_the_shortest_tour = Claim(
     "annealing-finds-the-shortest-tour",
     title="Twelve cities: annealing finds the shortest tour, descent stops at a longer one",
     statement=r"""Twelve cities, uniform in the unit square; moves reverse a stretch of the tour; 4000 lengths are
 computed, those of refused proposals counted. With a temperature that falls from 0.3 to 0.03 (in units of the side)
-the tour found is the shortest one, known by dynamic programming, in at least 95 % of the instances. At temperature
+the tour found is the shortest one, known by dynamic programming, in at least 90 % of the instances. At temperature
 zero, with the same proposals and budget, in fewer than 80 %.""",
     source="That annealing beats descent on tours: Kirkpatrick, Gelatt and Vecchi (1983), Cerny (1985). Bands set "
-    "for eleven cities, measured here for twelve, where fewer instances tell zero temperature from 80 %; the "
-    "temperatures were settled after a look at seven pairs, of which the hottest start (0.5) gave 96 %",
+    "for eleven cities (95 % when annealed; the 90 % is what the instances here suffice for), measured here for "
+    "twelve, where fewer instances tell zero temperature from 80 %; the temperatures were settled after a look at "
+    "seven pairs, of which the hottest start (0.5) gave 96 %",
     reconstructed=True,
     claimed=_SHORTEST,
     mutants={
-        "descent finds it too": _SHORTEST | {"quenched": 0.3},
-        "more often than always": _SHORTEST | {"annealed": 1.05},
+        "descent hardly ever finds it": _SHORTEST | {"quenched": 0.3},
+        "one failure in ten thousand": _SHORTEST | {"annealed": 0.9999},
     },
 )
 
 
-@annealing_finds_the_shortest_tour.check("simulation", title="160 instances")
+@annealing_finds_the_shortest_tour.check("simulation", title="140 instances")
 def shortest_tours(claimed: dict[str, float]) -> Evidence:
     annealed, quenched = (_optimal(_tours("two_opt", schedule)) for schedule in COOLING)
     return Evidence.contrast(
-        Evidence.at_least(mean_estimate(annealed), claimed["annealed"], note="part optimal, annealed"),
-        Evidence.at_most(mean_estimate(quenched), claimed["quenched"], note="at zero temperature"))
+        Evidence.at_least(annealed, claimed["annealed"], note="part optimal, annealed"),
+        Evidence.at_most(quenched, claimed["quenched"], note="at zero temperature"))
 
 
 _MOVES = {"adjacent": 0.7, "longer": 1.03}
@@ -106,11 +108,11 @@ longer than the shortest; it does worse than mere descent with reversals.""",
 )
 
 
-@moves_decide.check("simulation", title="exchanges against reversals, 160 instances")
+@moves_decide.check("simulation", title="exchanges against reversals, 140 instances")
 def exchanges_and_reversals(claimed: dict[str, float]) -> Evidence:
     poor, descent = _tours("adjacent", "geometric"), _tours("two_opt", "zero")
     return Evidence.contrast(
-        Evidence.at_most(mean_estimate(_optimal(poor)), claimed["adjacent"], note="part optimal, exchanges"),
+        Evidence.at_most(_optimal(poor), claimed["adjacent"], note="part optimal, exchanges"),
         Evidence.at_least(mean_estimate(poor), claimed["longer"], note="length over the shortest"),
         Evidence.at_least(ratio_estimate(poor, descent), 1.0, note="over that of descent by reversals"))
 

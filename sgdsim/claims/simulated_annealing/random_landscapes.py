@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from sgdsim.claims.simulated_annealing.budgets import at_budgets
+from sgdsim.claims.simulated_annealing.shares import share_estimate
 from sgdsim.claims.simulated_annealing.wavy_bowls import WAVES, WavyBowls, bowls
 from sgdsim.evidence import Evidence
 from sgdsim.ledger import Claim
@@ -34,7 +35,7 @@ def temperatures(name: str, steps: int = STEPS) -> Array:
 
 
 @lru_cache
-def langevin(name: str, each: int = 6, steps: int = STEPS, landscapes: int = LANDSCAPES) -> Array:
+def langevin(name: str, each: int = 4, steps: int = STEPS, landscapes: int = LANDSCAPES) -> Array:
     """Part of the walkers of each landscape that end in the basin of the lowest minimum, (landscapes,)."""
     field = bowls(landscapes, SEED)
     start = field.starts(each, 1)
@@ -46,7 +47,7 @@ def langevin(name: str, each: int = 6, steps: int = STEPS, landscapes: int = LAN
 
 
 @lru_cache
-def minibatches(rate: float, cooled: bool, batch: int = 4, each: int = 3, landscapes: int = LANDSCAPES) -> Array:
+def minibatches(rate: float, cooled: bool, batch: int = 4, each: int = 2, landscapes: int = LANDSCAPES) -> Array:
     """The same for SGD that draws `batch` of the 40 waves, with as many waves in all."""
     field, steps = bowls(landscapes, SEED), STEPS * WAVES // batch
     rates = rate * (1 - np.arange(1, steps + 1) / steps) if cooled else np.full(steps, rate)
@@ -79,7 +80,7 @@ linearly from 0.7 to zero. Every schedule of cooling finds it more often than ev
 )
 
 
-@cooling_beats_a_constant_temperature.check("simulation", title="4200 walkers on 700 landscapes")
+@cooling_beats_a_constant_temperature.check("simulation", title="2800 walkers on 700 landscapes")
 def descent_noise_cooling(claimed: dict[str, float]) -> Evidence:
     arms = [("descent", "constant 0.1", "noise"), ("constant 0.1", "constant 0.3", "noise"),
             ("constant 0.3", "linear 0.7", "cooling")]
@@ -181,8 +182,8 @@ from 0.7 to 0 ends there in at most 35 %, a single gradient descent in at most 1
     reconstructed=True,
     claimed=_EQUAL,
     mutants={
-        "annealing never fails": _EQUAL | {"annealing": 1.01},
-        "restarts never fail": _EQUAL | {"restarts": 1.01},
+        "annealing fails once in a hundred": _EQUAL | {"annealing": 0.99},
+        "restarts fail once in a hundred": _EQUAL | {"restarts": 0.99},
         "half again as often": _EQUAL | {"dual": 0.5},
         "one walk in twenty": _EQUAL | {"walkers": 0.05},
     },
@@ -193,9 +194,9 @@ from 0.7 to 0 ends there in at most 35 %, a single gradient descent in at most 1
 def equal_evaluations(claimed: dict[str, float]) -> Evidence:
     annealing, dual, restarts = (found_at_budgets(name)[:, -1] for name in ("annealing", "dual annealing", "restarts"))
     return Evidence.contrast(
-        Evidence.at_least(mean_estimate(annealing), claimed["annealing"], note="part found, annealing"),
+        Evidence.at_least(share_estimate(annealing), claimed["annealing"], note="part found, annealing"),
         Evidence.at_least(mean_estimate(annealing - dual), claimed["dual"], note="more than dual annealing"),
-        Evidence.at_least(mean_estimate(restarts), claimed["restarts"], note="restarts"),
+        Evidence.at_least(share_estimate(restarts), claimed["restarts"], note="restarts"),
         Evidence.at_most(mean_estimate(walkers_at_budgets("linear 0.7")[:, -1]), claimed["walkers"], seed=5,
                          note="Langevin"),
         Evidence.at_most(mean_estimate(walkers_at_budgets("descent")[:, -1]), claimed["descent"], seed=5,

@@ -30,7 +30,7 @@ _OPTIONS: dict[str, Any] = {"cache": True, "fastmath": {"reassoc", "contract", "
 def _height(turns, offset, x, y):
     total = 0.0
     for m in range(len(offset)):
-        total -= minus_cosine(turns[m, 0] * x + turns[m, 1] * y + offset[m])
+        total -= minus_cosine(turns[0, m] * x + turns[1, m] * y + offset[m])
     return STEEPNESS * (x * x + y * y) + HEIGHT * total
 
 
@@ -44,33 +44,40 @@ def _heights(turns, offset, points):
 
 
 @njit(**_OPTIONS)
-def _waves_slope(turns, ahead, x, y):
+def _all_waves(turns, ahead, x, y):
     """Gradient of the waves over its factor, in the precision of x; `ahead` is the phase plus a quarter turn."""
     down_x = down_y = x - x
     for m in range(len(ahead)):  # sin(2 pi u) = -cos(2 pi (u + 1/4))
-        sine = minus_cosine(turns[m, 0] * x + turns[m, 1] * y + ahead[m])
-        down_x += sine * turns[m, 0]
-        down_y += sine * turns[m, 1]
+        sine = minus_cosine(turns[0, m] * x + turns[1, m] * y + ahead[m])
+        down_x += sine * turns[0, m]
+        down_y += sine * turns[1, m]
+    return down_x, down_y
+
+
+@njit(**_OPTIONS)
+def _some_waves(turns, ahead, x, y, batch, rng):
+    """The same sum over waves drawn with replacement."""
+    down_x = down_y = x - x
+    for _ in range(batch):
+        m = int(rng.random() * len(ahead))
+        sine = minus_cosine(turns[0, m] * x + turns[1, m] * y + ahead[m])
+        down_x += sine * turns[0, m]
+        down_y += sine * turns[1, m]
     return down_x, down_y
 
 
 @njit(**_OPTIONS)
 def _walk(turns, ahead, points, rates, kicks, batch, rng):
     """Steps x -= rate * gradient - kick * normal, in place; `batch` waves drawn for each gradient, or all (0)."""
-    some_turns, some_ahead = np.empty((batch, 2), turns.dtype), np.empty(batch, turns.dtype)
-    waves = ahead.shape[1]
-    scale = 2 * np.pi * HEIGHT * (waves / batch if batch else 1.0)  # a batch stands for all waves
+    scale = 2 * np.pi * HEIGHT * (ahead.shape[1] / batch if batch else 1.0)  # a batch stands for all waves
     for l in range(len(points)):
         for r in range(points.shape[1]):
             at = points[l, r]
             for t in range(len(rates)):
                 if batch:
-                    for b in range(batch):
-                        m = int(rng.random() * waves)
-                        some_turns[b], some_ahead[b] = turns[l, m], ahead[l, m]
-                    down = _waves_slope(some_turns, some_ahead, at[0], at[1])
+                    down = _some_waves(turns[l], ahead[l], at[0], at[1], batch, rng)
                 else:
-                    down = _waves_slope(turns[l], ahead[l], at[0], at[1])
+                    down = _all_waves(turns[l], ahead[l], at[0], at[1])
                 for i in range(2):
                     at[i] -= rates[t] * (2 * STEEPNESS * at[i] - scale * down[i])
                     if kicks[t] > 0:
@@ -79,7 +86,7 @@ def _walk(turns, ahead, points, rates, kicks, batch, rng):
 
 @dataclass(frozen=True, eq=False)
 class WavyBowls:
-    """Landscapes $l$ with frequencies $w$ (L, M, 2) in turns per unit of length and phases (L, M) in turns."""
+    """Landscapes $l$ with frequencies $w$ (L, 2, M) in turns per unit of length and phases (L, M) in turns."""
 
     turns: Array
     offset: Array
@@ -134,4 +141,4 @@ def bowls(landscapes: int, seed: int) -> WavyBowls:
     """Random landscapes."""
     rng = np.random.default_rng(seed)
     turns = 2.5 * rng.standard_normal((landscapes, WAVES, 2)) / (2 * math.pi)
-    return WavyBowls(turns, rng.random((landscapes, WAVES)))
+    return WavyBowls(np.ascontiguousarray(turns.transpose(0, 2, 1)), rng.random((landscapes, WAVES)))

@@ -1,7 +1,7 @@
 """Claim on networks: Metropolis moves of the weights against gradient descent, and how that turns with the width.
 
-A step of gradient descent counts as three losses. Both methods have five settings, and each width the best of them by
-the mean over the seeds.
+A step of gradient descent counts as three losses. Gradient descent and annealing have five settings each, temperature
+zero two, and each width has the best of them by the mean over the seeds.
 """
 
 from __future__ import annotations

@@ -48,7 +48,8 @@ regime_adaptation_keeps_updates = Claim(
 $\sqrt{B_L/B_S}$. If the ratio is a whole number and $B_L$ divides the training set, the large batch makes as
 many updates at each rate as the small one, and sees $\frac{B_L}{B_S}$ times as many examples: nothing is saved
 but time on parallel machines. The covariance of an update, $\propto\frac{\eta^2}{B}$, stays.""",
-    source="Hoffer, Hubara and Soudry (2017), section on regime adaptation, and their code for the ceiling",
+    source="Hoffer, Hubara and Soudry (2017), from memory; the ceiling is that of their code. The count is derived here",
+    reconstructed=True,
     claimed={"epochs": 1.0, "rate": 0.5},
     mutants={"the same epochs": {"epochs": 0.0, "rate": 0.5}, "linear scaling": {"epochs": 1.0, "rate": 1.0}},
 )
@@ -203,15 +204,18 @@ def inverted(claimed: dict[str, float], rows: Rows) -> Evidence:
 
 # --- the plateau -------------------------------------------------------------------------------------------
 
-_PLATEAU = {"flat": 0.01, "gain": 0.001, "more": 0.0}
+_PLATEAU = {"flat": 0.01, "gain": 0.001, "more": 0.0, "beyond": 0.0}
 
 long_plateau_pays = Claim(
     "long-plateau-pays",
-    title="Training on at a plateau of the validation error pays, if the data are many",
+    title="Training on where the validation error hardly falls pays, if the data are many",
     statement=r"""Train at a constant rate for some epochs, then three epochs at a tenth of it. With 16,384
-images the test accuracy before the drop is on a plateau: over the epochs 22 to 31 it is less than a point
-higher than over the epochs 9 to 18. Yet after the drop it is higher by more than $0.1$ points if the first
-phase had 32 epochs and not 8. With 4096 images 64 epochs in place of 16 gain less than that.""",
+images the test accuracy before the drop rises little: over the epochs 22 to 31 it is less than a point
+higher than over the epochs 9 to 18. After the drop it is higher by more than $0.1$ points if the first phase
+had 32 epochs and not 8; with 4096 images 64 epochs in place of 16 gain less than that. If the plateau hides a
+gain, the one after the drop is the larger one.""",
+    caveat="The last sentence is not decided by eight runs: single looks at the accuracy before the drop scatter by a "
+    "point. Nor had the shorter phase reached the plateau: the accuracy still rises until about epoch 13.",
     source="Hoffer, Hubara and Soudry (2017), discussion: good generalisation can result from long training at a "
     "plateau (from memory); measured here, bands settled after a look at the numbers",
     reconstructed=True,
@@ -220,20 +224,34 @@ phase had 32 epochs and not 8. With 4096 images 64 epochs in place of 16 gain le
         "a gain of two points": _PLATEAU | {"gain": 0.02},
         "two points more than with few data": _PLATEAU | {"more": 0.02},
         "two points lost on the plateau": _PLATEAU | {"flat": -0.02},
+        "three points more than before the drop": _PLATEAU | {"beyond": 0.03},
     },
 )
 
 
+def _phase(rows: Rows, images: int, epochs: int, metric: str = "test_accuracy") -> Array:
+    """A metric of the runs with a first phase of so many epochs, one entry a seed."""
+    return columns([row for row in rows if row["config"]["images"] == images], epochs + 3, metric)["SB"]
+
+
+def _gains(rows: Rows) -> tuple[Array, Array, Array]:
+    """Accuracy gained by a long first phase: before the drop; after it; after it with few data. One entry a seed."""
+    curve = _phase(rows, 16_384, 32, "curve_accuracy")  # eight looks evenly over 35 epochs, and one before the drop
+    many, few = (_phase(rows, images, long) - _phase(rows, images, short)
+                 for images, long, short in ((16_384, 32, 8), (4096, 64, 16)))
+    return curve[:, 4:7].mean(axis=1) - curve[:, 1:4].mean(axis=1), many, few
+
+
 @long_plateau_pays.check("network", title="Fashion-MNIST, first phases of 8 to 64 epochs", runs=PLATEAU)
 def plateau(claimed: dict[str, float], rows: Rows) -> Evidence:
-    def phase(images: int, epochs: int, metric: str = "test_accuracy") -> Array:
-        return columns([row for row in rows if row["config"]["images"] == images], epochs + 3, metric)["SB"]
-
-    curve = phase(16_384, 32, "curve_accuracy")  # eight looks evenly over 35 epochs, and one just before the drop
-    many, few = (phase(images, long) - phase(images, short)
-                 for images, long, short in ((16_384, 32, 8), (4096, 64, 16)))
+    before, many, few = _gains(rows)
     return Evidence.contrast(
-        Evidence.at_most(mean_estimate(curve[:, 4:7].mean(axis=1) - curve[:, 1:4].mean(axis=1)), claimed["flat"],
-                         note="accuracy gained on the plateau, 16,384 images"),
+        Evidence.at_most(mean_estimate(before), claimed["flat"], note="accuracy gained before the drop, 16,384 images"),
         Evidence.at_least(mean_estimate(many), claimed["gain"], note="after the drop"),
         Evidence.at_least(mean_estimate(many - few), claimed["more"], note="more than with 4096 images"))
+
+
+@long_plateau_pays.check("network", title="gain after the drop, less that before it", expect="undecided", runs=PLATEAU)
+def hidden_gain(claimed: dict[str, float], rows: Rows) -> Evidence:
+    before, many, _ = _gains(rows)
+    return Evidence.at_least(mean_estimate(many - before), claimed["beyond"])

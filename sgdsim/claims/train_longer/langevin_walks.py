@@ -49,8 +49,8 @@ langevin_motion_slows_down = Claim(
     statement=r"""Let $w\leftarrow w-\eta\nabla f(w)+\sqrt{2\eta T}\,\xi$ run on a landscape of 400 waves with $\alpha=1$, in
 units where heights differ by 1 over a distance 1. At $T=0.05$ the root mean square distance starts with a local exponent
 near $\frac12$ (above $0.3$ from 3 to 30 steps), and between 3000 and 30,000 steps the exponent is below $0.2$ on a line and
-below $0.25$ in the plane: most walkers still sit in their first valleys. At $T=0.3$ they do get away, to a distance of
-about 8 on a line, and the exponent falls from decade to decade: it is lower in the last than in the first, and below
+below $0.25$ in the plane: there walkers have got a distance of 1 or 2 away, over few barriers. At $T=0.3$ they get to a
+distance of about 8 on a line, and the exponent falls too: it is lower in the last decade than in the first, and below
 $0.4$.""",
     source="Measured here; the bounds at T = 0.3 were settled after a look at the numbers",
     reconstructed=True,
