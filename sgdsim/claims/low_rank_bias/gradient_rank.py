@@ -63,7 +63,8 @@ layers. One example's gradient is $\sum_{r\le R}\delta_rf_r^\top$ with $\delta_r
 $$\mathrm{rank}\,\nabla_WL_{\text{batch}}\le\min(m,n,BR).$$
 $R=1$ in a dense layer, the number of output positions in a convolution, of tokens in a projection, of depths where the
 weights are tied. Generic data
-attain it in a layer with nonlinear units behind it. A $3\times3$ convolution of an image of $32\times32$ has $R=1024$: one example already fills all
+attain it in a layer with nonlinear units behind it. A $3\times3$
+convolution of an image of $32\times32$ has $R=1024$: one example already fills all
 ranks.""",
     source="Galanti, Siegel, Gupte and Poggio (2025), lemma on the rank of a gradient, as the first author's own "
     "account of it states it. That it is attained, residual "

@@ -31,9 +31,9 @@ $B=8$, 32 and 128. Test accuracy gains less than two points from it at any of th
 two points.""",
     source="Galanti, Siegel, Gupte and Poggio (2025), abstract. At this size: measured here; the bands were settled "
     "after a look at one seed",
-    caveat="4000 test images, 1024 for training, rates not tuned. That nothing is lost is shown for the batch size with "
-    "the least difference. In every other run with low rank here the mean accuracy is lower with decay, by one to four "
-    "points, in none established by its four to eight seeds. Decay does more than lower the rank, so even that is no "
+    caveat="4000 test images, 1024 for training, rates not tuned. That nothing is lost is shown for the batch size "
+    "with the least difference. In every other run with low rank here the mean accuracy is lower with decay, by half "
+    "a point to four, in none established by its four to eight seeds. Decay does more than lower the rank, so even that is no "
     "effect of the rank alone.",
     reconstructed=True,
     claimed=_TEST,

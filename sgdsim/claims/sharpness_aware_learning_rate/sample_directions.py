@@ -30,7 +30,7 @@ _DIRECTIONS = {"rise": rise_along_a_field, "projection": 0.999, "ratio": (1.0, 0
 
 probe_along_the_samples_directions = Claim(
     "probe-along-the-samples-directions",
-    title="Along the mean of the samples' directions the probe is blind to curvature too, but not the gradient's norm",
+    title="Along the mean of the samples' directions the probe is blind to curvature too, and is not the gradient's norm",
     statement=r"""The minibatch algorithm of the paper walks along $u=\frac1B\sum_j\frac{\nabla f_j}{\|\nabla f_j\|}$ of the samples, $\|u\|\le1$, not along the gradient $g$ of the batch. For every smooth field of directions $u$ the rise with $n_1=n_2$ is odd in $\gamma$, so
 $$\hat S=\gamma(n_1+n_2)\langle g,u\rangle+O(\gamma^3).$$
 On a perceptron for the digits, along trainings with momentum, $n_1=n_2=5$, $\gamma=0.002$, its correlation with $\langle g,u\rangle$ is at least 0.999, and the median ratio is 1 within 1 %. Its correlation with $\|g\|$ over the second half is at most 0.9, and it is less than 0.15 of

@@ -50,12 +50,12 @@ _THRESHOLD: dict[str, Any] = {"depth": 2.0, "stuck": STUCK, "base": np.e}
 hajek_threshold = Claim(
     "hajek-threshold",
     title="Cooling slower than d*/log k ends in a global minimum, faster cooling does not",
-    statement=r"""Let $d^*$ be the depth of the deepest local minimum that is not global: the climb from its bottom
-to any lower state. A Metropolis chain with $T_k\downarrow0$ on a finite connected graph is in a global
-minimum with probability going to 1, whatever the start, if and only if $\sum_ke^{-d^*/T_k}=\infty$; for $T_k=c/\log(k+1)$ that is $c\ge d^*$.
-Geometric cooling fails wherever $d^*>0$. On the path of energies $1,3,0$, $d^*=2$, from the local minimum, the probability of
-being elsewhere than in the global one after $10^2,10^4,10^6$ steps is $.854,.852,.852$ at $c=\frac12d^*$;
-$.404,.143,.047$ at $c=d^*$; $.342,.064,.0056$ at $c=1.1\,d^*$; $.365,.184,.092$ at $c=3d^*$.""",
+    statement=r"""Let $d^*$ be the depth of the deepest local minimum that is not global: the climb from its bottom to
+any lower state. A Metropolis chain with $T_k\downarrow0$ on a finite connected graph is in a global minimum with
+probability going to 1, whatever the start, if and only if $\sum_ke^{-d^*/T_k}=\infty$; for $T_k=c/\log(k+1)$ that is
+$c\ge d^*$. Geometric cooling fails wherever $d^*>0$. On the path of energies $1,3,0$, $d^*=2$, from the local
+minimum, the probability of being elsewhere than in the global one after $10^2,10^4,10^6$ steps is $.854,.852,.852$ at
+$c=\frac12d^*$; $.404,.143,.047$ at $c=d^*$; $.342,.064,.0056$ at $c=1.1\,d^*$; $.365,.184,.092$ at $c=3d^*$.""",
     source="Hajek (1988), theorem of the abstract; the numbers are computed here by the exact recursion",
     reconstructed=True,
     claimed=_THRESHOLD,

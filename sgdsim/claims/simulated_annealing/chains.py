@@ -117,11 +117,12 @@ _GAP: dict[str, Any] = {"depth": hajek_depth, "degenerate": _degenerate_depth, "
 spectral_gap_law = Claim(
     "spectral-gap-law",
     title="The spectral gap closes like exp(-d*/T), where the global minimum is unique",
-    statement=r"""At a fixed low temperature the distance to the Gibbs law falls like $(1-\mathrm{gap})^k$ (at any, if no
-eigenvalue is below $\mathrm{gap}-1$), and $-T\log\mathrm{gap}\to d^*$ as $T\to0$ when one state alone has the lowest energy. On the path of energies
-$1,2.2,1.5,3,0,.8,.3,2$, $d^*=2$, the slope of $-\log\mathrm{gap}$ against $1/T$ is $1.994$ between $T=.12$ and $.1$
-and $1.998$ between $.1$ and $.08$. With several global minima the limit is the larger of $d^*$ and the climb
-between them: on $0,1,0$ annealing succeeds at once ($d^*=0$), and the gap closes like $e^{-1/T}$.""",
+    statement=r"""At a fixed low temperature the distance to the Gibbs law falls like $(1-\mathrm{gap})^k$ (at any, if
+no eigenvalue is below $\mathrm{gap}-1$), and $-T\log\mathrm{gap}\to d^*$ as $T\to0$ when one state alone has the
+lowest energy. On the path of energies $1,2.2,1.5,3,0,.8,.3,2$, $d^*=2$, the slope of $-\log\mathrm{gap}$ against
+$1/T$ is $1.994$ between $T=.12$ and $.1$ and $1.998$ between $.1$ and $.08$. With several global minima the limit is
+the larger of $d^*$ and the climb between them: on $0,1,0$ annealing succeeds at once ($d^*=0$), and the gap closes
+like $e^{-1/T}$.""",
     source="Holley and Stroock (1988) for the limit, from memory; the slopes are computed here",
     reconstructed=True,
     claimed=_GAP,

@@ -66,10 +66,10 @@ _COOLING: dict[str, Any] = {
 continuous_log_cooling = Claim(
     "continuous-log-cooling",
     title="Langevin dynamics with logarithmic cooling: the threshold of the chain again",
-    statement=r"""With $T(t)=c/\log(2+t)$ the probability of being left on the side of a local minimum of depth
-$d^*$ tends to zero for $c\ge d^*$ and to a positive number for $c<d^*$. On a tilted double well whose minima differ
-by $\Delta$ it falls like $t^{-\Delta/c}$ for $c>d^*$, the Gibbs law of the day, and at $c=d^*$ like $t^{-A}$, if $A<\Delta/d^*$, with
-the prefactor $A=\frac1{2\pi}\sqrt{U''(a)|U''(s)|}$ of Kramers' rate $Ae^{-d^*/T}=At^{-1}$.""",
+    statement=r"""With $T(t)=c/\log(2+t)$ the probability of being left on the side of a local minimum of depth $d^*$
+tends to zero for $c\ge d^*$ and to a positive number for $c<d^*$. On a tilted double well whose minima differ by
+$\Delta$ it falls like $t^{-\Delta/c}$ for $c>d^*$, the Gibbs law of the day, and at $c=d^*$ like $t^{-A}$, if
+$A<\Delta/d^*$, with the prefactor $A=\frac1{2\pi}\sqrt{U''(a)|U''(s)|}$ of Kramers' rate $Ae^{-d^*/T}=At^{-1}$.""",
     source="Geman and Hwang (1986), Chiang, Hwang and Sheu (1987) for the threshold, from memory; the exponents are "
     "derived and computed here on one potential in one dimension",
     caveat="Whether the theorem includes c = d* was not looked up; on this potential it does. Times up to 1e12.",

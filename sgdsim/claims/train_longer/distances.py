@@ -57,10 +57,10 @@ predicts the later ones better than $c\,t^\nu$ does. Networks with batch normali
 decay, learning rates scaled by the square root of the batch size, 20 to 4000 updates.""",
     source="Hoffer, Hubara and Soudry (2017), abstract and figure 2 (number from memory); the comparison is ours",
     caveat="Not so at this size: without weight decay the power law predicts better at every batch size tried, 16 to "
-    "256, for all parameters and for the first weight alone, whose distance the authors' code records. Its lead shrinks "
-    "as the batch grows, and the paper's go to 4096. Where the fit begins decides too: from update 10, while momentum "
-    "still accelerates, the logarithm predicts better at B = 16, and at 64 neither does. The published curves are of "
-    "larger networks, with weight decay and clipped gradients.",
+    "256, for all parameters and for the first weight alone, whose distance the authors' code records. Its lead "
+    "shrinks as the batch grows, and the paper's go to 4096. Where the fit begins decides too: from update 10, while "
+    "momentum still accelerates, the logarithm predicts better at B = 16, and at 64 neither does. The published curves "
+    "are of larger networks, with weight decay and clipped gradients.",
     reconstructed=True,
     claimed=_EVERY,
     mutants={
@@ -117,9 +117,9 @@ $\frac{1-\beta}{\eta\lambda}=1000$, the logarithm predicts best of the three: it
 to saturation.""",
     source="Derived (an Ornstein-Uhlenbeck process crosses over from diffusion to saturation) and measured here; "
     "window and bands were settled after a look at three seeds",
-    caveat="The logarithm wins in a window chosen to hold the crossover, in one setting: at batch size 16, at a quarter "
-    "of the decay, and in most settings of the perceptron the power law predicts better in the same window. From update "
-    "20 on none of the three laws is good with decay.",
+    caveat="The logarithm wins in a window chosen to hold the crossover, in one setting: at batch size 16, at a "
+    "quarter of the decay, and in most settings of the perceptron the power law predicts better in the same window. "
+    "From update 20 on none of the three laws is good with decay.",
     reconstructed=True,
     claimed=_DECAY,
     mutants={

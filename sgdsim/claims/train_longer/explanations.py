@@ -61,7 +61,8 @@ def regression(claimed: dict[str, Any]) -> Evidence:
     expected = claimed["formula"](c)
     # (1 - R^2) / c^2 at c -> 0, from the numerator and denominator to fourth order
     series = sympy.series(determination.function(c), c, 0, 4).removeO()
-    return Evidence.identity([found, sympy.expand(1 - series).coeff(c, 2)], [expected, sympy.Rational(1, claimed["loss"])])
+    loss = sympy.Rational(1, claimed["loss"])
+    return Evidence.identity([found, sympy.expand(1 - series).coeff(c, 2)], [expected, loss])
 
 
 @a_good_log_fit_proves_nothing.check("simulation", title="fits to 2001 exact values over two decades")
@@ -83,10 +84,10 @@ log_growth_without_disorder = Claim(
     "log-growth-without-disorder",
     title="Logarithmic growth on a convex loss: separable logistic regression",
     statement=r"""Gradient descent on the logistic loss of almost all linearly separable data has, at a small enough
-learning rate, $\|w_t\|=\frac{\ln t}{\gamma}+O(1)$, where $\gamma$ is the largest margin of a unit vector. There is no landscape to speak of: the loss is convex, without a
-minimum, without a barrier and without noise. On five problems with 40 samples in 20 dimensions the growth per unit of
-$\ln t$, in units of $\frac1\gamma$, comes within 3 % of 1 by $t=10^5$, and rises towards it from half-decade to
-half-decade.""",
+learning rate, $\|w_t\|=\frac{\ln t}{\gamma}+O(1)$, where $\gamma$ is the largest margin of a unit vector. There is no
+landscape to speak of: the loss is convex, without a minimum, without a barrier and without noise. On five problems
+with 40 samples in 20 dimensions the growth per unit of $\ln t$, in units of $\frac1\gamma$, comes within 3 % of 1 by
+$t=10^5$, and rises towards it from half-decade to half-decade.""",
     source="Soudry, Hoffer, Nacson, Gunasekar and Srebro (2018), theorem 3 (number from memory); numbers measured "
     "here, the 3 % after a first look",
     reconstructed=True,
@@ -131,7 +132,7 @@ def _norms() -> Array:
     return np.array(found).T * np.array([_largest_margin(a) for a in z])[:, None]
 
 
-@log_growth_without_disorder.check("simulation", title="growth of the norm per unit of (ln t)^p, in units of 1 / margin")
+@log_growth_without_disorder.check("simulation", title="growth of the norm per unit of (ln t)^p, times the margin")
 def growth(claimed: dict[str, Any]) -> Evidence:
     clock = np.log(HALF_DECADES) ** claimed["power"]
     rates = np.diff(_norms()) / np.diff(clock)
@@ -178,7 +179,7 @@ so $\|w_t\|\propto t^{1/4}$: slow enough to pass for a logarithm over two decade
 )
 
 
-@scale_invariant_growth.check("algebra", title="mean of the squared norm after one step, and its square, to order eta^2")
+@scale_invariant_growth.check("algebra", title="mean squared norm after one step, and its square, to order eta^2")
 def one_step(claimed: dict[str, Any]) -> Evidence:
     import sympy
 
@@ -205,7 +206,7 @@ def _grown(replicas: int) -> Array:
     return np.array(found)
 
 
-@scale_invariant_growth.check("simulation", title="norm at 100, 1000 and 10,000 steps, 64 runs, d = 50, learning rate 0.1")
+@scale_invariant_growth.check("simulation", title="norm at 100, 1000, 10,000 steps; 64 runs, d = 50, eta = 0.1")
 def simulated_norms(claimed: dict[str, Any]) -> Evidence:
     expected = (1 + STEP**2 * claimed["rate"](DIMENSION) * np.array(UPDATES)) ** (1 / claimed["power"])
     return Evidence.contrast(*[Evidence.equal(norms, value, 0.006, seed=451, note=f"t = {t}")

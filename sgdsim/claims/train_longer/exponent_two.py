@@ -1,4 +1,4 @@
-"""The exponent that a logarithm would need, alpha = 2: as a landscape it has no barriers, as a measurement it is trivial."""
+"""The exponent that a logarithm would need, alpha = 2: no barriers as a landscape, and trivial as a measurement."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ Array = np.ndarray
 
 # --- as a landscape ----------------------------------------------------------------------------------------
 
-_PLANE: dict[str, Any] = {"bend": lambda alpha: 4 - 2**alpha, "open": {1.0: (0.0, 0.02), 1.9: (0.8, 1.0), 1.99: (0.97, 1.0)}}
+_PLANE: dict[str, Any] = {
+    "bend": lambda alpha: 4 - 2**alpha, "open": {1.0: (0.0, 0.02), 1.9: (0.8, 1.0), 1.99: (0.97, 1.0)}}
 
 exponent_two_is_a_plane = Claim(
     "exponent-two-is-a-plane",
@@ -31,7 +32,8 @@ which vanishes at $\alpha=2$ (and would be negative beyond): the only such field
 slides at constant speed. So $\|w_t-w_0\|\propto\ln t$, the value of $(\ln t)^{2/\alpha}$ at $\alpha=2$, is a limit that
 no landscape of this kind attains. On windows of 8192 sites a valley with a barrier of an eighth of the window's height
 closes around the middle always for $\alpha=1$, in less than a fifth of cases for $1.9$ and almost never for $1.99$.""",
-    source="Derived here; the exponent 2 as the explanation of log t is that of Hoffer, Hubara and Soudry (2017), from memory",
+    source="Derived here; the exponent 2 as the explanation of log t is that of Hoffer, Hubara and Soudry (2017), "
+    "from memory",
     reconstructed=True,
     claimed=_PLANE,
     mutants={
@@ -49,7 +51,8 @@ def second_difference(claimed: dict[str, Any]) -> Evidence:
     h, alpha = sympy.symbols("h alpha", positive=True)
     one, across = h**alpha, (2 * h) ** alpha
     product = (one + one - across) / 2  # E (V(x+h) - V(x))(V(x-h) - V(x))
-    return Evidence.identity([one + one + 2 * product, sympy.Integer(0)], [claimed["bend"](alpha) * h**alpha, claimed["bend"](2)])
+    bend = claimed["bend"]
+    return Evidence.identity([one + one + 2 * product, sympy.Integer(0)], [bend(alpha) * h**alpha, bend(2)])
 
 
 @lru_cache
@@ -62,7 +65,7 @@ def _paths(alpha: float) -> tuple[Array, Array]:
     return (np.diff(lines, 2, axis=1) ** 2).mean(axis=1), np.array(no_valley, float)
 
 
-@exponent_two_is_a_plane.check("simulation", title="400 paths: second difference, and share of windows without the valley")
+@exponent_two_is_a_plane.check("simulation", title="400 paths: second difference, and share of windows without valley")
 def open_windows(claimed: dict[str, Any]) -> Evidence:
     arms = []
     for alpha, (low, high) in claimed["open"].items():
@@ -80,11 +83,12 @@ ALPHA, NEAR, FAR = 1.0, 0.02, 3.0
 exponent_two_near_the_start = Claim(
     "exponent-two-near-the-start",
     title="Near its start every smooth loss measures as exponent two",
-    statement=r"""Let $f$ be twice differentiable. For small $r$ Taylor's formula gives $(f(w_0+ru)-f(w_0))^2=r^2(u^\top\nabla f(w_0))^2+O(r^3)$, so the
-loss spreads with exponent 2 around any point with a gradient, whatever the landscape is. A landscape of waves with
-$\alpha=1$ and shortest wave number 10 has the local exponent $2$ at $r=0.02$ and $1$ only beyond its correlation length,
-at $r=3$. The loss of logistic regression, which is convex, has exponent $2$ at $r=0.02$ as well. A measured $\alpha\approx2$
-near the start is no sign of a landscape with $\alpha=2$.""",
+    statement=r"""Let $f$ be twice differentiable. For small $r$ Taylor's formula gives
+$(f(w_0+ru)-f(w_0))^2=r^2(u^\top\nabla f(w_0))^2+O(r^3)$, so the loss spreads with exponent 2 around any point with a
+gradient, whatever the landscape is. A landscape of waves with $\alpha=1$ and shortest wave number 10 has the local
+exponent $2$ at $r=0.02$ and $1$ only beyond its correlation length, at $r=3$. The loss of logistic regression, which
+is convex, has exponent $2$ at $r=0.02$ as well. A measured $\alpha\approx2$ near the start is no sign of a landscape
+with $\alpha=2$.""",
     source="Derived here",
     reconstructed=True,
     claimed=_NEAR,
@@ -119,11 +123,12 @@ def _logistic_exponents(r: float) -> Array:
         start, u = rng.standard_normal(20), rng.standard_normal((400, 20))
         u /= np.linalg.norm(u, axis=1, keepdims=True)
         value = problem.value(start)
-        found.append(_local_exponent(lambda s, p=problem, w=start, v=u, f=value: np.mean((p.value(w + s * v) - f) ** 2), r))
+        found.append(_local_exponent(
+            lambda s, p=problem, w=start, v=u, f=value: np.mean((p.value(w + s * v) - f) ** 2), r))
     return np.array(found)
 
 
-@exponent_two_near_the_start.check("simulation", title="local exponents at r = 0.02 and 3: forty fields, ten regressions")
+@exponent_two_near_the_start.check("simulation", title="exponents at r = 0.02 and 3: forty fields, ten regressions")
 def local_exponents(claimed: dict[str, Any]) -> Evidence:
     return Evidence.contrast(
         Evidence.slope(_field_exponents(NEAR), claimed["near"], 0.02, seed=530, note="waves, near"),

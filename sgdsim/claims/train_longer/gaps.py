@@ -48,7 +48,7 @@ regime_adaptation_keeps_updates = Claim(
 $\sqrt{B_L/B_S}$. If the ratio is a whole number and $B_L$ divides the training set, the large batch makes as
 many updates at each rate as the small one, and sees $\frac{B_L}{B_S}$ times as many examples: nothing is saved
 but time on parallel machines. The covariance of an update, $\propto\frac{\eta^2}{B}$, stays.""",
-    source="Hoffer, Hubara and Soudry (2017), from memory; the ceiling is that of their code. The count is derived here",
+    source="Hoffer, Hubara and Soudry (2017), from memory; the ceiling is that of their code. The count is derived",
     reconstructed=True,
     claimed={"epochs": 1.0, "rate": 0.5},
     mutants={"the same epochs": {"epochs": 0.0, "rate": 0.5}, "linear scaling": {"epochs": 1.0, "rate": 1.0}},

@@ -32,7 +32,8 @@ $1-\rho+\rho(1-\rho)^n<1$: shown a constant, the statistic ends below it.""",
     source="Hoffer, Hubara and Soudry (2017), algorithm 1; the printed form from memory, the correction derived here",
     reconstructed=True,
     caveat="The printed form is quoted from memory, with n for its exponent (the size of a ghost batch was remembered "
-    "there; the sum is then smaller still where that size exceeds n). The published code shows the ghost batches one after the other.",
+    "there; the sum is then smaller still where that size exceeds n). The published code shows the ghost batches one "
+    "after the other.",
     claimed=_STATISTICS,
     mutants={
         "the printed weights": _STATISTICS | {
@@ -94,11 +95,11 @@ _BIAS: dict[str, Callable[..., Any]] = {
 ghost_variance_bias = Claim(
     "ghost-variance-bias",
     title="A ghost batch normalises by a variance that is too small on average",
-    statement=r"""Batch normalisation divides by the variance about the batch's *own* mean, without Bessel's correction.
-For independent samples its mean is $(1-\frac1b)\sigma^2$, $b$ the size of the ghost batch; for a ghost batch cut at random
-from a batch of $B$ it is $(1-\frac1b)\frac B{B-1}$ times that of the whole batch. A remainder of one sample has no variance
-at all. The running variance of torch has the correction, so that training with ghost batches and evaluation do
-not divide by the same number: the ratio is $1-\frac1b$, $\frac78$ for $b=8$.""",
+    statement=r"""Batch normalisation divides by the variance about the batch's *own* mean, without Bessel's
+correction. For independent samples its mean is $(1-\frac1b)\sigma^2$, $b$ the size of the ghost batch; for a ghost
+batch cut at random from a batch of $B$ it is $(1-\frac1b)\frac B{B-1}$ times that of the whole batch. A remainder of
+one sample has no variance at all. The running variance of torch has the correction, so that training with ghost
+batches and evaluation do not divide by the same number: the ratio is $1-\frac1b$, $\frac78$ for $b=8$.""",
     source="Derived here",
     reconstructed=True,
     claimed=_BIAS,
@@ -144,7 +145,7 @@ def _torch_ratios(size: int, replicas: int) -> Array:
 
 
 @ghost_variance_bias.check("simulation", requires=("torch",),
-                           title="torch, 40,000 channels, ghost batches of 8: mean squared divisor; over running variance")
+                           title="torch, 40,000 channels, ghosts of 8: mean squared divisor; over running variance")
 def divisors_of_torch(claimed: dict[str, Any]) -> Evidence:
     divided_by, running = _torch_ratios(8, 40_000)
     expected = claimed["samples"](8)

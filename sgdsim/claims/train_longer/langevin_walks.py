@@ -46,12 +46,12 @@ _SLOWS: dict[str, Any] = {"first": 0.3, "last": {1: 0.2, 2: 0.25}, "warm": 0.4, 
 langevin_motion_slows_down = Claim(
     "langevin-motion-slows-down",
     title="In one and two dimensions motion becomes slower and slower",
-    statement=r"""Let $w\leftarrow w-\eta\nabla f(w)+\sqrt{2\eta T}\,\xi$ run on a landscape of 400 waves with $\alpha=1$, in
-units where heights differ by 1 over a distance 1. At $T=0.05$ the root mean square distance starts with a local exponent
-near $\frac12$ (above $0.3$ from 3 to 30 steps), and between 3000 and 30,000 steps the exponent is below $0.2$ on a line and
-below $0.25$ in the plane: there walkers have got a distance of 1 or 2 away, over few barriers. At $T=0.3$ they get to a
-distance of about 8 on a line, and the exponent falls too: it is lower in the last decade than in the first, and below
-$0.4$.""",
+    statement=r"""Let $w\leftarrow w-\eta\nabla f(w)+\sqrt{2\eta T}\,\xi$ run on a landscape of 400 waves with
+$\alpha=1$, in units where heights differ by 1 over a distance 1. At $T=0.05$ the root mean square distance starts
+with a local exponent near $\frac12$ (above $0.3$ from 3 to 30 steps), and between 3000 and 30,000 steps the exponent
+is below $0.2$ on a line and below $0.25$ in the plane: there walkers have got a distance of 1 or 2 away, over few
+barriers. At $T=0.3$ they get to a distance of about 8 on a line, and the exponent falls too: it is lower in the last
+decade than in the first, and below $0.4$.""",
     source="Measured here; the bounds at T = 0.3 were settled after a look at the numbers",
     reconstructed=True,
     claimed=_SLOWS,
@@ -74,7 +74,7 @@ def few_dimensions(claimed: dict[str, Any]) -> Evidence:
     return Evidence.contrast(*arms)
 
 
-@langevin_motion_slows_down.check("simulation", title="line at T = 0.3, 100 landscapes: last decade, and less the first")
+@langevin_motion_slows_down.check("simulation", title="line, T = 0.3, 100 landscapes: last decade, and less the first")
 def among_barriers(claimed: dict[str, Any]) -> Evidence:
     found = decade_exponents(1, 400, 100, WARM)
     return Evidence.contrast(
@@ -89,10 +89,11 @@ _FADES: dict[str, Any] = {"few": 0.25, "many": 0.25, "change": 0.0}
 slowing_fades_with_dimension = Claim(
     "slowing-fades-with-dimension",
     title="With more dimensions the same landscape slows motion later and less",
-    statement=r"""On landscapes of the same variogram ($\alpha=1$), at the same temperature and the same part of the largest
-stable learning rate, the exponent between 300 and 3000 steps is below $0.25$ for $d=1$ and $2$, but above it for $d=32$.
-There it is still falling: it is lower in the next decade. Barriers can be walked around, and a barrier as a function of
-distance says less and less; in the limit of many dimensions such dynamics is thought to age without activation.""",
+    statement=r"""On landscapes of the same variogram ($\alpha=1$), at the same temperature and the same part of the
+largest stable learning rate, the exponent between 300 and 3000 steps is below $0.25$ for $d=1$ and $2$, but above it
+for $d=32$. There it is still falling: it is lower in the next decade. Barriers can be walked around, and a barrier as
+a function of distance says less and less; in the limit of many dimensions such dynamics is thought to age without
+activation.""",
     source="Measured here; the remark on the limit is from memory",
     reconstructed=True,
     caveat="Later means in steps: the learning rate is 0.003 in 32 dimensions and 0.02 on the line. Sizes up to d = 32 "
@@ -121,9 +122,9 @@ def many_dimensions(claimed: dict[str, Any]) -> Evidence:
 flat_directions_diffuse = Claim(
     "flat-directions-diffuse",
     title="With fewer waves than dimensions walkers diffuse freely",
-    statement=r"""A sum of $M<d$ waves is constant along $d-M$ directions, and there nothing slows: the squared distance along
-them is $2\eta Tt\,(d-M)$. With $M=16$ waves in $d=32$ dimensions the local exponent from 300 to 3000 steps is still above
-$0.4$. A walk on such a landscape looks as if high dimension alone undid the barriers.""",
+    statement=r"""A sum of $M<d$ waves is constant along $d-M$ directions, and there nothing slows: the squared
+distance along them is $2\eta Tt\,(d-M)$. With $M=16$ waves in $d=32$ dimensions the local exponent from 300 to 3000
+steps is still above $0.4$. A walk on such a landscape looks as if high dimension alone undid the barriers.""",
     source="Derived and measured here",
     reconstructed=True,
     claimed={"flat": lambda m, d: d - m, "exponent": 0.4},

@@ -125,9 +125,9 @@ square_root_rule = Claim(
     title="The square-root rule keeps the noise of a number of updates, the linear rule that of an epoch",
     statement=r"""Where gradients change little, $k$ updates move the weights by $-k\eta\bar g$ plus a noise of
 covariance $k\eta^2\Sigma/B$. With $\eta\propto\sqrt B$ the noise of a fixed number of **updates** does not depend on
-$B$, but the drift grows like $\sqrt B$. At a fixed number of **epochs** $k\propto\frac1B$: there $\eta\propto B$ keeps noise
-and drift alike, and $\eta\propto\sqrt B$ lets the variance of the noise fall like $\frac1B$. So the square root belongs
-to a training time counted in updates, and the linear rule to one counted in epochs.""",
+$B$, but the drift grows like $\sqrt B$. At a fixed number of **epochs** $k\propto\frac1B$: there $\eta\propto B$
+keeps noise and drift alike, and $\eta\propto\sqrt B$ lets the variance of the noise fall like $\frac1B$. So the
+square root belongs to a training time counted in updates, and the linear rule to one counted in epochs.""",
     source="Hoffer, Hubara and Soudry (2017) for the square root; the comparison is derived here",
     reconstructed=True,
     claimed=_RULES,

@@ -40,7 +40,8 @@ sinai_walk_constants = Claim(
     "sinai-walk-constants",
     title="Sinai's walk: how far after time t, with all constants",
     statement=r"""On a line let the potential have independent steps of mean zero and variance $\sigma^2$, and let
-$\Gamma=T\ln t$. A walker that rests at the bottom of its $\Gamma$-valley has $|x|=z\,\Gamma^2/\sigma^2$ with the density
+$\Gamma=T\ln t$. A walker that rests at the bottom of its $\Gamma$-valley has $|x|=z\,\Gamma^2/\sigma^2$ with the
+density
 $$p(z)=\frac4\pi\sum_{k\ge0}\frac{(-1)^k}{2k+1}e^{-(2k+1)^2\pi^2z/8},\qquad z>0,$$
 so $\E z=\frac56$ and $\E z^2=\frac{61}{45}$ as $\Gamma\to\infty$. For steps $\pm1$ and whole $\Gamma$ the mean is
 $\E|x|=\frac16(5\Gamma^2+5\Gamma-1)$ exactly.""",
@@ -125,10 +126,10 @@ WINDOWS = {1e2: 1000, 1e5: 2500, 1e13: 8000}
 sinai_walk_from_its_generator = Claim(
     "sinai-walk-from-its-generator",
     title="The exact law of the walk reaches those constants, slowly",
-    statement=r"""Let a walker hop to neighbouring sites at the rates $e^{-(V_j-V_i)/2T}$ (steps of $V$ of variance one). At
-$T=1$ the square root of the mean distance grows by $\sqrt{5/6}=0.913$ for each unit of $\ln t$, but with a negative
-intercept: the ratio $\E|x_t|/\ln^2t$ is about $0.47$ at $t=10^2$ and still only about $0.75$ at $10^{13}$, against $\frac56$. As
-$T\to0$ at fixed $\Gamma=T\ln t$ the law gathers at the bottom of the $\Gamma$-valley.""",
+    statement=r"""Let a walker hop to neighbouring sites at the rates $e^{-(V_j-V_i)/2T}$ (steps of $V$ of variance
+one). At $T=1$ the square root of the mean distance grows by $\sqrt{5/6}=0.913$ for each unit of $\ln t$, but with a
+negative intercept: the ratio $\E|x_t|/\ln^2t$ is about $0.47$ at $t=10^2$ and still only about $0.75$ at $10^{13}$,
+against $\frac56$. As $T\to0$ at fixed $\Gamma=T\ln t$ the law gathers at the bottom of the $\Gamma$-valley.""",
     source="Sinai (1982), Golosov (1984); numbers measured here, from the generator without sampling of paths",
     reconstructed=True,
     caveat="How near the law has come to its limit is measured; that it gets there is Golosov's theorem.",

@@ -1,4 +1,4 @@
-"""Where slow motion begins and ends: between the first barriers and the largest one of a landscape with a longest wave."""
+"""Where slow motion begins and ends: between the first barriers and the largest one."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Array = np.ndarray
 
 
 def periodic_diffusion(weights: Any, bonds: Any) -> Any:
-    """Diffusion constant of hopping with period L from Gibbs weights e^(-V/T) and conductances of the bonds, (L,) each."""
+    """Diffusion constant of hopping with period L, from Gibbs weights e^(-V/T) and bond conductances, (L,) each."""
     return len(weights) ** 2 / (sum(weights) * sum(1 / c for c in bonds))
 
 
@@ -28,12 +28,12 @@ _WINDOW: dict[str, Any] = {"diffusion": periodic_diffusion, "slow": 0.2, "end": 
 slow_diffusion_has_a_window = Claim(
     "slow-diffusion-has-a-window",
     title="Slow motion ends at the largest barrier",
-    statement=r"""A potential of period $L$ has a largest barrier $\Gamma_L$. Beyond $t=e^{\Gamma_L/T}$ the walker diffuses again,
-$\E x_t^2\simeq2Dt$ with
+    statement=r"""A potential of period $L$ has a largest barrier $\Gamma_L$. Beyond $t=e^{\Gamma_L/T}$ the walker
+diffuses again, $\E x_t^2\simeq2Dt$ with
 $$D=\frac{L^2}{\sum_ie^{-V_i/T}\,\sum_ie^{(V_i+V_{i+1})/2T}},$$
-the sums over one period. So $\log^{2/\alpha}t$ is the law of a window: barriers must be larger than $T$, and the distance
-smaller than the longest wave. With period 400, steps of variance one and $T=1$ the root mean square distance grows
-from $t=10^5$ to $10^7$ like $t^\nu$ with a mean $\nu<0.2$, and with $\nu=\frac12$ in the end.""",
+the sums over one period. So $\log^{2/\alpha}t$ is the law of a window: barriers must be larger than $T$, and the
+distance smaller than the longest wave. With period 400, steps of variance one and $T=1$ the root mean square distance
+grows from $t=10^5$ to $10^7$ like $t^\nu$ with a mean $\nu<0.2$, and with $\nu=\frac12$ in the end.""",
     source="Derived here; D is the lattice form of the formula of Lifson and Jackson (1962), from memory",
     reconstructed=True,
     claimed=_WINDOW,
@@ -47,7 +47,7 @@ from $t=10^5$ to $10^7$ like $t^\nu$ with a mean $\nu<0.2$, and with $\nu=\frac1
 )
 
 
-@slow_diffusion_has_a_window.check("algebra", title="periods of two and three: the slow eigenvalue at small wave number")
+@slow_diffusion_has_a_window.check("algebra", title="periods of two and three: slow eigenvalue at small wave number")
 def by_bloch_waves(claimed: dict[str, Any]) -> Evidence:
     import sympy
 
