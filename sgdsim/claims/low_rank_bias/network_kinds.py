@@ -33,8 +33,8 @@ two points.""",
     "after a look at one seed",
     caveat="4000 test images, 1024 for training, rates not tuned. That nothing is lost is shown for the batch size "
     "with the least difference. In every other run with low rank here the mean accuracy is lower with decay, by half "
-    "a point to four, in none established by its four to eight seeds. Decay does more than lower the rank, so even that is no "
-    "effect of the rank alone.",
+    "a point to four, in none established by its four to eight seeds. Decay does more than lower the rank, so even "
+    "that is no effect of the rank alone.",
     reconstructed=True,
     claimed=_TEST,
     mutants={
