@@ -17,7 +17,7 @@ from sgdsim.landscapes.potentials import fractional_brownian, random_walk_potent
 from sgdsim.landscapes.sphere_dynamics import SphereRun, gradient_descent, langevin
 from sgdsim.landscapes.spherical import SphericalPSpin
 from sgdsim.landscapes.spin_glass import SherringtonKirkpatrick
-from sgdsim.landscapes.standard_functions import STANDARD_FUNCTIONS, StandardFunction
+from sgdsim.landscapes.standard_functions import StandardFunction
 from sgdsim.landscapes.subsampled_couplings import effective_temperature, subsampled_gradient, subsampled_sgd
 from sgdsim.landscapes.tabulated import TabulatedField
 from sgdsim.landscapes.tours import (
@@ -32,7 +32,6 @@ from sgdsim.landscapes.tours import (
 from sgdsim.landscapes.valleys import valley_bottom
 
 __all__ = [
-    "STANDARD_FUNCTIONS",
     "ActivatedTrajectory",
     "Cup",
     "FourierField",

@@ -18,7 +18,7 @@ from sgdsim.landscapes.moves import GaussianSteps, Move
 from sgdsim.methods.cooling import Cooling, cooling, initial_temperature
 from sgdsim.problems._arrays import whole
 
-__all__ = ["AnnealingState", "Move", "simulated_annealing"]
+__all__ = ["AnnealingState", "simulated_annealing"]
 
 Array = np.ndarray
 TRIALS, RECORDS = 100, 100

@@ -16,6 +16,7 @@ __all__ = ["COOLINGS", "Cooling", "Fast", "Geometric", "Linear", "Logarithmic", 
 
 #: Temperature, in units of energy, as a function of the number of the proposal, an integer or an array of them.
 Cooling = Callable[[Any], Any]
+#: Names of the schedules that `cooling` makes.
 COOLINGS = ("fast", "geometric", "linear", "logarithmic")
 
 

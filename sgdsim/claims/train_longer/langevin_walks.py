@@ -102,7 +102,7 @@ activation.""",
     mutants={
         "as slow in 32 dimensions": _FADES | {"many": 0.6},
         "stopped in few dimensions": _FADES | {"few": -0.1},
-        "exponent halves twice": _FADES | {"change": -0.3},
+        "motion stops in the next decade": _FADES | {"change": -0.4},
     },
 )
 
