@@ -69,7 +69,7 @@ linearly from 0.7 to zero. Every schedule of cooling finds it more often than ev
     "0.7 was settled after a look at three starts",
     caveat="The last sentence is wrong: a logarithmic schedule that is half as hot as it should be does worse than a "
     "constant $T=0.4$. The best schedule that was tried gains some two points over the best constant "
-    "temperature.",
+    "temperature, which these landscapes do not tell from zero.",
     reconstructed=True,
     claimed=_ORDER,
     mutants={
