@@ -83,6 +83,17 @@ def _restart(f: _Counted, start: Array, box: list[tuple[float, float]], seed: in
         start = rng.uniform(low, high)
 
 
+def _follow(f: _Counted, start: Array, box: list[tuple[float, float]], seed: int, temperature: float = 0.0) -> None:
+    """Gradient descent, or a Langevin walk that cools linearly; four learning rates share the budget."""
+    rng, (low, high), parts = np.random.default_rng(seed), np.array(box).T, (1e-3, 1e-4, 1e-5, 1e-6)
+    steps = f.budgets[-1] // ((1 + len(start)) * len(parts))
+    for rate in (high - low).min() ** 2 * np.array(parts):
+        x = np.array(start)
+        for t in range(steps):
+            kick = math.sqrt(2 * rate * temperature * (1 - t / steps))
+            x = np.clip(x - rate * f.with_gradient(x)[1] + kick * rng.standard_normal(len(x)), low, high)
+
+
 def _random(function: Callable[..., Any], seed: int) -> dict[str, int]:
     """The keyword was renamed in scipy 1.15."""
     import inspect
@@ -91,7 +102,7 @@ def _random(function: Callable[..., Any], seed: int) -> dict[str, int]:
 
 
 METHODS: dict[str, Callable[..., None]] = {"annealing": _anneal, "dual annealing": _dual, "basin hopping": _hop,
-                                           "restarts": _restart}
+                                           "gradient": _follow, "restarts": _restart}
 
 
 def at_budgets(method: str, energy: Energy, start: Array, box: list[tuple[float, float]], budgets: Sequence[int],
