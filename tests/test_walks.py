@@ -326,7 +326,7 @@ def test_walks_read_off():
 
 @pytest.mark.parametrize("potential, start, time", [(-0.3 * np.arange(1001.0), 100, 1000.0),
                                                     (0.5 * np.arange(1001.0), 900, 1000.0)])
-def test_a_law_that_is_lost_to_rounding_is_refused(potential, start, time):
+def test_a_law_that_is_not_resolved_is_refused(potential, start, time):
     with np.errstate(all="ignore"), pytest.raises(FloatingPointError, match=f"time {time:g}"):
         hop_law(potential, 1.0, start, [time])
 

@@ -10,6 +10,7 @@ import pytest
 torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
 
+from sgdsim.methods.box_sharpness import largest_rise_of_quadratic  # noqa: E402
 from sgdsim.nets.architectures import cross_entropy, small_cnn  # noqa: E402
 from sgdsim.nets.curvature import Curvature  # noqa: E402
 from sgdsim.nets.loss_lines import (  # noqa: E402
@@ -166,8 +167,11 @@ def test_sharpness_of_a_linear_model_is_the_exact_one():
     found = module_sharpness(model, nn.functional.mse_loss, data, 1e-3, starts=2)
     expected = 50 * 1e-6 * (2 * np.arange(1, 5) ** 2 / 4) @ (np.abs(model.weight.detach().numpy()[0]) + 1) ** 2
     np.testing.assert_allclose(found.values, expected, rtol=1e-6)
-    subspace = module_sharpness(model, nn.functional.mse_loss, data, 1e-3, directions=random_directions(4, 2, seed=0))
-    assert 0 < subspace.value < 100 * found.value
+    directions = random_directions(4, 2, seed=0)
+    subspace = module_sharpness(model, nn.functional.mse_loss, data, 1e-3, directions=directions, starts=10)
+    hessian = 2 * directions.T @ np.diag(np.arange(1, 5) ** 2 / 4) @ directions
+    half_widths = 1e-3 * (np.abs(np.linalg.pinv(directions) @ model.weight.detach().numpy()[0]) + 1)
+    assert subspace.value == pytest.approx(100 * largest_rise_of_quadratic(hessian, half_widths), rel=1e-6)
 
 
 @pytest.mark.parametrize("call, message", [
