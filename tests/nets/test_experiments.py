@@ -61,12 +61,12 @@ def tiny(sweep: Sweep) -> Sweep:
     few = {"images": 48, "test_images": 32, "steps": 2, "points": 2, "lanczos_steps": 2, "batch_size": 16, "depth": 10,
            "features": 8, "replicas": 4, "examples": 48, "warm_steps": 2, "seeds": 2, "width": 8, "layers": 1,
            "length": 8, "channels": [4], "blocks": 1, "batch_sizes": [4, 16], "budget": 60_000, "starts": 1,
-           "rescale": [2.0]}
+           "rescale": [2.0], "widen": 1, "ghost_batch_size": 8}
     rates = sorted({cell.get("learning_rate", 0.0) for cell in sweep.cells})[:2]
     cells = {}
     for cell in sweep.cells:
         if cell.get("learning_rate", 0.0) in rates and cell["seed"] < 2:
-            short = {**cell, **{name: value for name, value in few.items() if name in cell}, "steps": 2}
+            short = {**cell, **{name: few[name] for name in few if cell.get(name) is not None}, "steps": 2}
             short.pop("epochs", None)
             cells[results.canonical(short)] = short
     return dataclasses.replace(sweep, cells=tuple(cells.values()), objectives=(), live=False)
