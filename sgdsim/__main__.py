@@ -1,11 +1,13 @@
-"""Command line: `python -m sgdsim ledger | check TOPIC... | run TOPIC | advise MODULE:FACTORY`."""
+"""Command line: `python -m sgdsim ledger | check TOPIC... | run TOPIC | runs | advise MODULE:FACTORY`."""
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 from sgdsim import claims
 from sgdsim.ledger import Claim, Outcome, evaluate, verdict
@@ -24,8 +26,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     run.add_argument("--scale", choices=("cpu", "gpu"), default="cpu")
     run.add_argument("--experiment", help="only this one")
     run.add_argument("--out", help="folder of the rows (data/runs to keep them with the book); by default the cache folder")
-    run.add_argument("--scheduler", help="address of a Dask cluster, such as tcp://host:8786")
-    run.add_argument("--minutes", type=float, help="start no cell that would not finish within this time")
+    run.add_argument("--scheduler", help="address of a Dask cluster, such as tcp://host:8786, or torch under torchrun")
+    run.add_argument("--budget", help="time limit such as 540s, 9m or 1h: nothing is begun that would not end within it")
+    run.add_argument("--remeasure", action="store_true",
+                     help="move damaged lines into a file beside the rows and measure their cells again")
+    runs = commands.add_parser("runs", help="what is stored of the network experiments, what is missing, how long it would take")
+    runs.add_argument("topic", nargs="?", choices=claims.TOPICS)
+    runs.add_argument("--scale", choices=("cpu", "gpu"))
+    runs.add_argument("--missing", action="store_true", help="only experiments with missing cells")
+    runs.add_argument("--json", action="store_true", help="for programs")
+    runs.add_argument("--pack", action="store_true", help="first pack large files of rows; the rows stay as they are")
     advice = commands.add_parser("advise", help="learning rates against batch size for a model of yours")
     advice.add_argument("factory", help="package.module:function, a function that returns (model, loss, data)")
     advice.add_argument("--optimizer", choices=("sgd", "adam"))
@@ -42,21 +52,26 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _ledger(arguments.format)
     if arguments.command == "check":
         return _check(arguments.topic)
-    if arguments.command == "advise":
-        return _advise(arguments)
-    return _run(arguments)
+    if arguments.command == "run":
+        return _guarded(lambda: _run(arguments))
+    return _guarded(lambda: _runs(arguments) if arguments.command == "runs" else _advise(arguments))
 
 
 def _ledger(form: str) -> int:
     listed = claims.load_all()
     outcomes = [_outcomes(claim, f"{number}/{len(listed)}") for number, claim in enumerate(listed, 1)]
     if form == "json":
-        print(json.dumps([claim.record() for claim in listed], indent=1))
+        print(json.dumps([claim.record() | _protocol(claim) for claim in listed], indent=1))
         return 0
     rows = [[claim.topic, claim.id, verdict(found, claim.caveat), ", ".join(f"{o.kind} {o.outcome}" for o in found)]
             for claim, found in zip(listed, outcomes, strict=True)]
     print(_table(["topic", "claim", "verdict", "checks"], rows, markdown=form == "markdown"))
     return 0
+
+
+def _protocol(claim: Claim) -> dict[str, Any]:
+    found = claims.fidelity(claim)
+    return {} if found is None else {"fidelity": found.record()}
 
 
 def _check(topics: Sequence[str]) -> int:
@@ -72,36 +87,80 @@ def _check(topics: Sequence[str]) -> int:
     return int(unexpected > 0)
 
 
-def _run(arguments: argparse.Namespace) -> int:
-    from sgdsim.nets.runs import measure
-
+def _guarded(command: Callable[[], int]) -> int:
+    """Exit status of a command; a missing extra or a refused input is a sentence and status 2."""
     try:
-        found = measure(arguments.topic, arguments.scale, arguments.out, arguments.experiment,
-                        scheduler=arguments.scheduler, budget=arguments.minutes and 60 * arguments.minutes)
+        return command()
     except ModuleNotFoundError as missing:
         print(f"{missing.name} is missing; install the extra: pip install 'sgdsim[nets]'", file=sys.stderr)
-        return 2
     except (ValueError, OSError) as problem:
         print(problem, file=sys.stderr)
-        return 2
+    return 2
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from sgdsim.nets.pace import parse_duration
+    from sgdsim.nets.runs import measure
+
+    budget = None if arguments.budget is None else parse_duration(arguments.budget)
+    try:
+        with _ranks(arguments.scheduler) as leads:
+            found = measure(arguments.topic, arguments.scale, arguments.out, arguments.experiment, budget=budget,
+                            scheduler=arguments.scheduler, remeasure=arguments.remeasure) if leads else {}
+    except KeyboardInterrupt as stop:
+        print("stopped; finished cells are stored, and the same command continues", file=sys.stderr)
+        return 143 if "SIGTERM" in stop.args else 130
     for name, rows in found.items():
         print(f"{name}: {len(rows)} rows")
     return 0
 
 
+@contextlib.contextmanager
+def _ranks(scheduler: str | None) -> Iterator[bool]:
+    """Whether this process leads; under torchrun the others measure what the first hands out, until it is done."""
+    if scheduler != "torch":
+        yield True
+        return
+    from sgdsim.nets.distributed import sweeps
+
+    if not sweeps.leading():
+        sweeps.serve()
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        sweeps.finish()
+
+
+def _runs(arguments: argparse.Namespace) -> int:
+    from sgdsim.nets.cell_files import pack
+    from sgdsim.nets.inventory import dates, inventory, rest
+    from sgdsim.nets.runs import runs_folders
+
+    if arguments.pack:
+        for path in sorted(runs_folders()[0].glob(f"{arguments.topic or '*'}/*.jsonl")):
+            if pack(path):
+                print(f"packed {path.parent.name}/{path.name}", file=sys.stderr)
+    listed = [held for held in inventory(arguments.topic, arguments.scale, runs_folders())
+              if held.missing or not arguments.missing]
+    if arguments.json:
+        print(json.dumps([held.record() for held in listed], indent=1))
+        return 0
+    rows = [[f"{held.topic}/{held.experiment}", held.scale, str(held.planned), str(held.stored),
+             "by the build" if held.live else str(held.missing), ", ".join(held.devices), dates(held), rest(held), held.command]
+            for held in listed]
+    heads = ["experiment", "scale", "cells", "stored", "missing", "device", "date", "time for the rest", "command"]
+    print(_table(heads, rows, markdown=False))
+    return 0
+
+
 def _advise(arguments: argparse.Namespace) -> int:
+    from sgdsim.nets.advice.factories import advise_factory
+
     given = {name: value for name, value in vars(arguments).items()
              if value is not None and name not in ("command", "factory")}
-    try:
-        from sgdsim.nets.advice.factories import advise_factory
-
-        print(advise_factory(arguments.factory, **given))
-    except ModuleNotFoundError as missing:
-        print(f"{missing.name} is missing; install the extra: pip install 'sgdsim[nets]'", file=sys.stderr)
-        return 2
-    except (ValueError, OSError) as problem:
-        print(problem, file=sys.stderr)
-        return 2
+    print(advise_factory(arguments.factory, **given))
     return 0
 
 

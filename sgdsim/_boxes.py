@@ -5,7 +5,9 @@ from __future__ import annotations
 import html
 import inspect
 
+from sgdsim._fidelity_table import fidelity_html, fidelity_text
 from sgdsim._markup import number, plain, to_html
+from sgdsim.fidelity import Fidelity
 from sgdsim.ledger import Claim, Outcome
 
 __all__ = ["SIGNS", "badge", "box_html", "box_text", "evidence_words", "link"]
@@ -93,7 +95,7 @@ def _row(outcome: Outcome) -> str:
     return "<tr>" + "".join(f'<td data-label="{k}"{span.get(k, "")}>{cell}</td>' for k, cell in cells) + "</tr>"
 
 
-def box_html(claim: Claim, outcomes: list[Outcome], word: str) -> str:
+def box_html(claim: Claim, outcomes: list[Outcome], word: str, fidelity: Fidelity | None = None) -> str:
     """The box for a page."""
     heads = "".join(f'<th scope="col">{x}</th>' for x in ("check", "claimed", "computed [99.9 % interval]", "n", "outcome"))
     code = "\n\n".join(inspect.getsource(check.function).rstrip() for check in claim.checks)
@@ -105,11 +107,11 @@ def box_html(claim: Claim, outcomes: list[Outcome], word: str) -> str:
 <div class="claim-statement">{to_html(claim.statement)}</div>
 <table class="claim-evidence"><thead><tr>{heads}</tr></thead><tbody>{"".join(map(_row, outcomes))}</tbody></table>
 {caveat}<div class="claim-source claim-small"><strong>Source.</strong> {to_html(source)}</div>
-<details class="claim-code"><summary>Code of the checks</summary><pre><code>{html.escape(code)}</code></pre></details>
+{fidelity_html(fidelity) if fidelity else ""}<details class="claim-code"><summary>Code of the checks</summary><pre><code>{html.escape(code)}</code></pre></details>
 </div>"""
 
 
-def box_text(claim: Claim, outcomes: list[Outcome], word: str) -> str:
+def box_text(claim: Claim, outcomes: list[Outcome], word: str, fidelity: Fidelity | None = None) -> str:
     """The box for a terminal."""
     aside = _aside(outcomes)
     lines = [f"Claim {claim.id}: {claim.title}   [{SIGNS[word]} {word}{'; ' + aside if aside and word != 'open' else ''}]",
@@ -123,4 +125,4 @@ def box_text(claim: Claim, outcomes: list[Outcome], word: str) -> str:
     if claim.caveat:
         lines.append("  Caveat. " + plain(claim.caveat))
     lines.append("  Source. " + plain(claim.source) + (" (reconstructed here)" if claim.reconstructed and "econstruct" not in claim.source else ""))
-    return "\n".join(lines)
+    return "\n".join(lines + ([fidelity_text(fidelity)] if fidelity else []))

@@ -7,7 +7,7 @@ import math
 import re
 from typing import Any
 
-__all__ = ["MACROS", "expand_macros", "number", "plain", "to_html"]
+__all__ = ["MACROS", "expand_macros", "number", "plain", "table", "to_html"]
 
 #: The book's TeX macros; expanded where a page's own MathJax does not know them (Jupyter, Colab).
 MACROS = {
@@ -96,3 +96,22 @@ def number(x: Any, digits: int = 4) -> str:
     if math.isinf(x):
         return "∞" if x > 0 else "−∞"
     return f"{x:.{digits}g}"
+
+
+def table(heads: list[str], groups: dict[str, list[list[str]]]) -> tuple[str, str]:
+    """HTML and text of a table; a group with a name has it in a line of its own."""
+    top = "".join(f'<th scope="col">{html.escape(head)}</th>' for head in heads)
+    widths = [max(len(line[i]) for line in [heads, *(line for lines in groups.values() for line in lines)])
+              for i in range(len(heads))]
+    body, text = "", ["  ".join(head.ljust(width) for head, width in zip(heads, widths, strict=True))]
+    for name, lines in groups.items():
+        body += "<tbody>"
+        if name:
+            body += f'<tr><th colspan="{len(heads)}" scope="rowgroup">{html.escape(name)}</th></tr>'
+            text.append(name)
+        for line in lines:
+            body += "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in line) + "</tr>"
+            text.append("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)))
+        body += "</tbody>"
+    return (f'<div class="ledger-table"><table class="table"><thead><tr>{top}</tr></thead>{body}</table></div>',
+            "\n".join(line.rstrip() for line in text))

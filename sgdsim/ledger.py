@@ -30,6 +30,9 @@ class Runs(Protocol):
     def rows(self) -> list[dict[str, Any]]:
         """Finished cells; an empty list leaves the check open."""
 
+    def missing(self) -> int:
+        """Cells of the experiment that are not measured yet; they leave the check open."""
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -78,6 +81,8 @@ class Check:
             rows = self.runs.rows()
             if not rows:
                 return self._open(f"no rows stored for {self.runs.name}")
+            if left := self.runs.missing():
+                return self._open(f"{left} cells of {self.runs.name} are not measured yet")
             evidence = self.function(claimed, rows)
         seconds = time.perf_counter() - started
         return Outcome(self.kind, self.title, self.expect, evidence.outcome, evidence, "", seconds)
@@ -85,7 +90,9 @@ class Check:
     def digest(self, mutant: str = "") -> str:
         """Everything the outcome depends on, as one hexadecimal word."""
         present = [importlib.util.find_spec(name) is not None for name in self.requires]
-        rows = [] if self.runs is None or not all(present) else [(r["id"], r["metrics"]) for r in self.runs.rows()]
+        rows: list[Any] = [] if self.runs is None or not all(present) else [(r["id"], r["metrics"]) for r in self.runs.rows()]
+        if rows and self.runs is not None and (left := self.runs.missing()):
+            rows.append(left)
         state = hashlib.sha256(json.dumps(rows, sort_keys=True, default=str).encode()).hexdigest()
         return digest.of_function(self.function, settings=[self.kind, mutant, present, state])
 

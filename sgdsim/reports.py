@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sgdsim._boxes import SIGNS, badge, evidence_words, link
-from sgdsim._markup import number, plain, to_html
+from sgdsim._markup import number, plain, table, to_html
 from sgdsim.claims import load_all
 from sgdsim.ledger import verdict
 from sgdsim.show import Page
@@ -84,7 +84,7 @@ def show_benchmarks(folder: str | Path) -> Page:
         cells = [*(row[key] for key in ("comparison", "precision", "ours", "peer")), number(row["ratio"]), row["bar"],
                  "yes" if row["met"] else "no"]
         groups.setdefault(row["workload"], []).append(cells)
-    return _page(_table(["against", "precision", "ours", "theirs", "ratio", "bar", "met"], groups), _where(stored["where"]))
+    return _page(table(["against", "precision", "ours", "theirs", "ratio", "bar", "met"], groups), _where(stored["where"]))
 
 
 def show_limits(folder: str | Path) -> Page:
@@ -103,8 +103,8 @@ def show_limits(folder: str | Path) -> Page:
     rates = [[row["quantity"], row["precision"], f"{number(row['value'])} {row['unit']}"] for row in stored["rows"] if "quantity" in row]
     loops = [[*(row[key] for key in ("kernel", "precision", "counted", "limited_by", "limit", "ours")),
               f"{100 * row['fraction']:.0f} %"] for row in stored["rows"] if "kernel" in row]
-    return _page(_table(["quantity", "precision", "best rate"], {"": rates}),
-                 _table(["loop", "precision", "counted", "limited by", "limit", "ours", "reached"], {"": loops}),
+    return _page(table(["quantity", "precision", "best rate"], {"": rates}),
+                 table(["loop", "precision", "counted", "limited by", "limit", "ours", "reached"], {"": loops}),
                  _where(stored["where"]))
 
 
@@ -118,25 +118,6 @@ def _stored(folder: str | Path, name: str) -> dict[str, Any] | None:
 
 def _page(*parts: tuple[str, str]) -> Page:
     return Page("".join(markup for markup, _ in parts), "\n\n".join(text for _, text in parts))
-
-
-def _table(heads: list[str], groups: dict[str, list[list[str]]]) -> tuple[str, str]:
-    """HTML and text of a table; a group with a name has it in a line of its own."""
-    top = "".join(f'<th scope="col">{html.escape(head)}</th>' for head in heads)
-    widths = [max(len(line[i]) for line in [heads, *(line for lines in groups.values() for line in lines)])
-              for i in range(len(heads))]
-    body, text = "", ["  ".join(head.ljust(width) for head, width in zip(heads, widths, strict=True))]
-    for name, lines in groups.items():
-        body += "<tbody>"
-        if name:
-            body += f'<tr><th colspan="{len(heads)}" scope="rowgroup">{html.escape(name)}</th></tr>'
-            text.append(name)
-        for line in lines:
-            body += "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in line) + "</tr>"
-            text.append("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)))
-        body += "</tbody>"
-    return (f'<div class="ledger-table"><table class="table"><thead><tr>{top}</tr></thead>{body}</table></div>',
-            "\n".join(line.rstrip() for line in text))
 
 
 def _where(places: dict[str, dict[str, str]]) -> tuple[str, str]:

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from sgdsim._boxes import box_html, box_text
+from sgdsim._markup import table
+from sgdsim.claims import fidelity
 from sgdsim.ledger import Claim, verdict
 
-__all__ = ["ClaimBox", "Page", "book_style", "glue", "show", "stored"]
+__all__ = ["ClaimBox", "Page", "book_style", "glue", "show", "show_runs", "stored"]
 
 
 class Page:
@@ -29,18 +31,19 @@ class Page:
 
 
 class ClaimBox(Page):
-    """The box of one claim; `claim` and `outcomes` are at hand for further use."""
+    """The box of one claim; `claim`, `outcomes` and `fidelity` are at hand for further use."""
 
     def __init__(self, claim: Claim):
-        self.claim, self.outcomes = claim, claim.outcomes()
+        self.claim, self.outcomes, self.fidelity = claim, claim.outcomes(), fidelity(claim)
         self.verdict = verdict(self.outcomes, claim.caveat)
-        super().__init__(box_html(claim, self.outcomes, self.verdict), box_text(claim, self.outcomes, self.verdict))
+        parts = claim, self.outcomes, self.verdict, self.fidelity
+        super().__init__(box_html(*parts), box_text(*parts))
 
 
 def show(claim: Claim) -> ClaimBox:
     """Box of a claim: statement, evidence, verdict, source, caveat, and the code of its checks.
 
-    Checks run now unless their outcome is in the memo.
+    Checks run now unless their outcome is in the memo. A network claim also has the published protocol beside ours.
 
     Parameters
     ----------
@@ -108,6 +111,26 @@ def stored(path: str) -> Path:
         if place.exists():
             return place
     raise ValueError(f"path={path!r} is neither in the checkout nor in the package; it starts with 'data/runs/'")
+
+
+def show_runs(topic: str | None = None) -> Page:
+    """Table of the network experiments of a topic or of all: data, cells, seeds, device, date, time, what is missing.
+
+    Experiments are grouped by the command that measures them. Rows in the cache are left out, so that the table is the
+    same wherever the book is built.
+
+    Raises
+    ------
+    ValueError
+        Unknown topic, or a damaged line in a file of rows.
+    """
+    from sgdsim.nets.inventory import HEADS, inventory, table_row
+
+    groups: dict[str, list[list[str]]] = {}
+    for held in inventory(topic):
+        command = f"python -m sgdsim run {held.topic} --scale {held.scale} --out data/runs"
+        groups.setdefault(command, []).append(table_row(held))
+    return Page(*table(HEADS, groups))
 
 
 def book_style() -> None:

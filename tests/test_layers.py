@@ -23,9 +23,9 @@ FLOORS = [
     {"problems", "landscapes", "spectra"},
     {"oracles", "rules", "kernels", "variance_reduction"},
     {"simulation", "trajectories", "fast_paths", "walks", "moments", "evidence", "ledger"},
-    {"methods", "nets"},
+    {"methods", "nets", "fidelity"},
     {"claims"},
-    {"show", "interactive", "reports", "_boxes", "_markup", "__main__"},
+    {"show", "interactive", "reports", "_boxes", "_markup", "_fidelity_table", "__main__"},
 ]
 FLOOR = {name: level for level, names in enumerate(FLOORS) for name in names}
 #: Who may import what. A claim about torch itself may import it inside the check that asks torch.

@@ -135,9 +135,13 @@ def test_a_missing_package_leaves_a_check_open(cache):
 class Stored:
     name: str
     found: tuple = ()
+    planned: int = 0
 
     def rows(self):
         return list(self.found)
+
+    def missing(self):
+        return max(0, self.planned - len(self.found))
 
 
 def test_missing_rows_leave_a_check_open_and_new_rows_decide_it(cache):
@@ -151,6 +155,18 @@ def test_missing_rows_leave_a_check_open_and_new_rows_decide_it(cache):
     assert judged().outcome == "open" and "topic/experiment" in judged().reason
     assert judged(*rows).outcome == "holds"
     assert judged({"id": "a", "metrics": {"loss": 9.0}}).outcome == "refuted"
+
+
+def test_a_part_of_the_rows_leaves_a_check_open(cache):
+    rows = ({"id": "a", "metrics": {"loss": 1.0}}, {"id": "b", "metrics": {"loss": 1.02}})
+
+    def judged(planned: int) -> Outcome:
+        made = claim()
+        made.check("network", runs=Stored("topic/experiment", rows, planned))(mean_loss)
+        return made.outcomes()[0]
+
+    assert judged(2).outcome == "holds"  # and the memo of it must not speak for a larger experiment
+    assert judged(3).outcome == "open" and "1 cells of topic/experiment" in judged(3).reason
 
 
 def test_rows_count_by_what_they_measured(cache):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import importlib
 
+from sgdsim.fidelity import Fidelity, compare
 from sgdsim.ledger import Claim
 
-__all__ = ["TOPICS", "load", "load_all"]
+__all__ = ["TOPICS", "fidelity", "load", "load_all"]
 
 #: Topics in the order of the book.
 TOPICS = ("foundations", "noise_benefit", "choosing_a_learning_rate", "least_squares_averaging", "random_reshuffling",
@@ -36,3 +37,21 @@ def load(topic: str) -> list[Claim]:
 def load_all() -> list[Claim]:
     """Claims of all topics."""
     return [claim for topic in TOPICS for claim in load(topic)]
+
+
+def fidelity(claim: Claim) -> Fidelity | None:
+    """The published network protocol of a claim beside ours; None for a claim of a reader, or without network check.
+
+    Raises
+    ------
+    KeyError
+        The claim has a network check, and the topic's `protocols` says nothing about it.
+
+    Examples
+    --------
+    >>> fidelity(next(claim for claim in load("noise_benefit") if claim.id == "two-regimes-in-networks")).state
+    'cut'
+    """
+    if claim.topic not in TOPICS or not any(check.kind == "network" for check in claim.checks):
+        return None
+    return compare(claim, importlib.import_module(f"sgdsim.claims.{claim.topic}.protocols").PROTOCOLS[claim.id])

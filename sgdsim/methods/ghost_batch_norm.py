@@ -65,9 +65,11 @@ class _GhostBatchNorm(nn.modules.batchnorm._BatchNorm):
             weights, kept = mean.new_full((ghosts,), 1 / float(count)), 1 - ghosts / float(count)
         else:
             kept = (1 - self.momentum) ** ghosts
-            weights = self.momentum * (1 - self.momentum) ** torch.arange(ghosts - 1, -1, -1).to(mean)
-        means.mul_(kept).add_(weights @ mean)
-        variances.mul_(kept).add_(weights @ variance)
+            age = torch.arange(ghosts - 1, -1, -1, device=mean.device, dtype=mean.dtype)
+            weights = self.momentum * (1 - self.momentum) ** age
+        # no product of matrices: autocast would round the statistics to sixteen bits
+        means.mul_(kept).add_((weights[:, None] * mean).sum(dim=0))
+        variances.mul_(kept).add_((weights[:, None] * variance).sum(dim=0))
 
     def extra_repr(self) -> str:
         """What torch prints in the brackets."""

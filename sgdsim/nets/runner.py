@@ -6,21 +6,23 @@ import contextlib
 import importlib
 import signal
 import threading
-import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from sgdsim.nets.measured import Measured
+from sgdsim.nets.cell_files import close_torn_end, read_cells, set_aside
+from sgdsim.nets.measuring import Finished, device_named, measure_group
+from sgdsim.nets.pace import History, Pace
+from sgdsim.nets.progress import Progress, time_left
 from sgdsim.nets.provenance import provenance
-from sgdsim.nets.results import Row, append, canonical, exclusive, make_row, read
+from sgdsim.nets.results import Row, append, canonical, exclusive, make_row
 from sgdsim.nets.sweep import Sweep
 
 __all__ = ["run"]
 
 
 def run(sweep: Sweep, folder: Path, *, known: Iterable[Row] = (), progress: bool = True, budget: float | None = None,
-        jobs: int = 1, scheduler: str | None = None) -> list[Row]:
+        jobs: int = 1, scheduler: str | None = None, remeasure: bool = False) -> list[Row]:
     """Measure what is missing, append it to the file below `folder`, and return all rows at hand.
 
     Parameters
@@ -30,83 +32,91 @@ def run(sweep: Sweep, folder: Path, *, known: Iterable[Row] = (), progress: bool
     known : iterable of Row
         More finished rows, such as those stored with the package.
     progress : bool
-        Show a bar.
+        Show a bar on a terminal, lines elsewhere.
     budget : float, optional
-        Seconds; no group is begun that would not end within them, judged by the slowest one so far.
+        Seconds; no group is begun that would not end within them, see `sgdsim.nets.pace.Pace`.
     jobs : int
         Processes (joblib).
     scheduler : str, optional
-        Address of a Dask scheduler, `tcp://host:8786`.
+        Address of a Dask scheduler, `tcp://host:8786`, or `torch` for the processes that torchrun started.
+    remeasure : bool
+        Move damaged lines of the file to `<experiment>.refused` and measure their cells again.
 
     Raises
     ------
+    sgdsim.nets.cell_files.DamagedRows
+        A line of the file is no row of the experiment; nothing was measured.
     KeyboardInterrupt
         On Ctrl-C or SIGTERM; all finished groups are stored, and the next call continues.
     """
     path = Path(folder) / sweep.topic / f"{sweep.experiment}.jsonl"
-    with exclusive(path), _terminable(), _bar(sweep, progress) as bar:
-        done = {row["id"]: row for row in [*read(path, sweep.experiment), *known]}
-        clock = _Clock(budget)
-        first = {canonical(config) for config in sweep.configs()}
-        while (plan := sweep.plan(done))[1] and not clock.out:
-            have, missing = plan
-            bar.total, bar.n = len(have) + len(missing), len(have)
-            if any(canonical(config) not in first for config in missing):
-                bar.write(f"{sweep.name}: an optimum lies at the edge of the grid; {len(missing)} cells added")
-            for configs, results, seconds in _measure(sweep, sweep.groups(missing), clock, jobs, scheduler):
-                for row in _rows(sweep, configs, results, seconds, first):
-                    append(path, row)
-                    done[row["id"]] = row
-                bar.update(len(configs))
-        return sweep.plan(done)[0]
+    with exclusive(path), _terminable(), Progress(sweep.name, progress) as shown:
+        for line in set_aside(path) if remeasure else close_torn_end(path):
+            shown.write(f"{sweep.name}: refused, its cell is measured again: {line}")
+        done = {row["id"]: row for row in [*read_cells(path), *known]}
+        have, missing = sweep.plan(done)
+        if missing:
+            pace = _pace(sweep, list(done.values()), budget, scheduler)
+            first = {canonical(config) for config in sweep.configs()}
+            while missing and not pace.passed_over:
+                if any(canonical(config) not in first for config in missing):
+                    shown.write(f"{sweep.name}: an optimum lies at the edge of the grid; {len(missing)} cells added")
+                for finished in _measured(sweep, missing, len(have), pace, shown, jobs, scheduler):
+                    for row in _rows(sweep, finished, first):
+                        append(path, row)
+                        done[row["id"]] = row
+                have, missing = sweep.plan(done)
+            if pace.passed_over:
+                shown.write(f"{sweep.name}: {len(missing)} cells are left; their groups would not end within the budget")
+        return have
 
 
-def _rows(sweep: Sweep, configs: list[Row], results: list[Measured], seconds: float, first: set[str]) -> Iterator[Row]:
-    common = {**provenance(_device(sweep.device)), "population": len(configs), "wall_group_s": round(seconds, 3),
-              "wall_s": round(seconds / len(configs), 4)}
-    for index, (config, result) in enumerate(zip(configs, results, strict=True)):
+def _rows(sweep: Sweep, finished: Finished, first: set[str]) -> Iterator[Row]:
+    size, seconds = len(finished.configs), finished.seconds
+    common = {**finished.provenance, "population": size, "wall_group_s": round(seconds, 3), "wall_s": round(seconds / size, 4)}
+    for index, (config, result) in enumerate(zip(finished.configs, finished.results, strict=True)):
         yield make_row(sweep.experiment, config, result.status, result.metrics,
                        {**common, **result.facts, "index": index, "extended": canonical(config) not in first})
 
 
-class _Clock:
-    """Budget of a run: says whether another group may begin."""
-
-    def __init__(self, budget: float | None) -> None:
-        self.end = None if budget is None else time.monotonic() + budget
-        self.slowest = 0.0
-        self.out = False
-
-    def allows(self) -> bool:
-        if self.end is not None and time.monotonic() + self.slowest > self.end:
-            self.out = True
-        return not self.out
+def _pace(sweep: Sweep, rows: list[Row], budget: float | None, scheduler: str | None) -> Pace:
+    """What earlier rows of this device and the module's own calibration say; elsewhere only what this run sees."""
+    if scheduler not in (None, "torch"):
+        return Pace(budget, History())
+    device, history = device_named(sweep.device), History()
+    history.add_rows(rows, provenance(device)["device"])
+    calibrate = None if budget is None else getattr(importlib.import_module(sweep.module), "predict_seconds", None)
+    return Pace(budget, history, calibrate, device)
 
 
-def _measure_group(module: str, configs: list[Row], device: str) -> tuple[list[Row], list[Measured], float]:
-    started = time.perf_counter()
-    results = importlib.import_module(module).measure_cells(configs, device)
-    return configs, results, time.perf_counter() - started
+def _measured(sweep: Sweep, missing: list[Row], have: int, pace: Pace, shown: Progress, jobs: int,
+              scheduler: str | None) -> Iterator[Finished]:
+    """Groups as they are finished; shows how far this is and learns what they took."""
+    groups = sweep.groups(missing)
+    left = {canonical(group[0]): group for group in groups}
+    for finished in _work(sweep, (group for group in groups if pace.allows(group)), jobs, scheduler):
+        yield finished
+        pace.took(finished.configs, finished.seconds)
+        del left[canonical(finished.configs[0])]
+        total = have + len(missing)
+        shown.show(total - sum(map(len, left.values())), total,
+                   lambda: time_left([pace.expected(group) for group in left.values()], jobs))
 
 
-def _measure(sweep: Sweep, groups: list[list[Row]], clock: _Clock, jobs: int,
-             scheduler: str | None) -> Iterator[tuple[list[Row], list[Measured], float]]:
-    device = _device(sweep.device)
+def _work(sweep: Sweep, groups: Iterator[list[Row]], jobs: int, scheduler: str | None) -> Iterator[Finished]:
+    """Measure groups; each is taken from the iterator only when something is free to measure it."""
     if jobs == 1 and scheduler is None:
-        for group in groups:
-            if not clock.allows():
-                return
-            result = _measure_group(sweep.module, group, device)
-            clock.slowest = max(clock.slowest, result[2])
-            yield result
-        return
-    import joblib
+        yield from (measure_group(sweep.module, group, sweep.device) for group in groups)
+    elif scheduler == "torch":
+        from sgdsim.nets.distributed.sweeps import measured
 
-    work = (joblib.delayed(_measure_group)(sweep.module, group, device) for group in groups if clock.allows())
-    with _cluster(scheduler):
-        for result in joblib.Parallel(n_jobs=jobs, return_as="generator_unordered", pre_dispatch="n_jobs")(work):
-            clock.slowest = max(clock.slowest, result[2])
-            yield result
+        yield from measured(sweep.module, groups, sweep.device)
+    else:
+        import joblib
+
+        work = (joblib.delayed(measure_group)(sweep.module, group, sweep.device) for group in groups)
+        with _cluster(scheduler):
+            yield from joblib.Parallel(n_jobs=jobs, return_as="generator_unordered", pre_dispatch="n_jobs")(work)
 
 
 @contextlib.contextmanager
@@ -136,17 +146,3 @@ def _terminable() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-def _bar(sweep: Sweep, progress: bool) -> Any:
-    from tqdm import tqdm
-
-    return tqdm(desc=sweep.name, unit="cell", disable=not progress, leave=False)
-
-
-def _device(wanted: str) -> str:
-    if wanted == "cpu":
-        return "cpu"
-    import torch
-
-    return "cuda" if torch.cuda.is_available() else "cpu"

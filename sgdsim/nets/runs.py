@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from sgdsim.digest import cache_folder, write_atomically
-from sgdsim.nets.results import Row, by_settings, canonical, read
+from sgdsim.nets.cell_files import read_cells
+from sgdsim.nets.pace import usable
+from sgdsim.nets.results import Row, by_settings, canonical
 from sgdsim.nets.runner import run
 from sgdsim.nets.sweep import Sweep
 
@@ -45,6 +47,10 @@ class Runs:
         """Finished cells, see `sgdsim.nets.rows`."""
         return rows(self.name)
 
+    def missing(self) -> int:
+        """Cells of the experiment that have no row."""
+        return _missing(self.name)
+
 
 @dataclass(frozen=True)
 class Together:
@@ -72,6 +78,10 @@ class Together:
         """Finished cells of all experiments; none when one has none."""
         parts = [rows(name) for name in self.names]
         return [row for part in parts for row in part] if all(parts) else []
+
+    def missing(self) -> int:
+        """Cells of all experiments that have no row."""
+        return sum(map(_missing, self.names))
 
 
 def runs_folders() -> list[Path]:
@@ -112,29 +122,46 @@ def rows(name: str, *, progress: bool = False) -> list[Row]:
     Raises
     ------
     ValueError
-        Unknown topic or experiment.
+        Unknown topic or experiment, or a damaged line in a file of rows.
     """
-    topic, _, experiment = name.partition("/")
-    found = {sweep.experiment: sweep for sweep in sweeps(topic)}
-    if experiment not in found:
-        raise ValueError(f"experiment is {experiment!r}; {topic} has {', '.join(found)}")
-    sweep = found[experiment]
-    stored = _stored(sweep)
+    sweep = _named(name)
     if sweep.live:
-        return run(sweep, cache_folder() / "runs", known=stored, progress=progress)
-    latest = by_settings(sorted(stored, key=lambda row: row["config"]["code"] == sweep.code))
+        cache = cache_folder() / "runs"
+        return run(sweep, cache, known=stored_rows(sweep, but=cache), progress=progress)
+    latest = by_settings(sorted(stored_rows(sweep), key=lambda row: row["config"]["code"] == sweep.code))
     order = {canonical(cell): k for k, cell in enumerate(sweep.cells)}
     return [latest[key] for key in sorted(latest, key=lambda key: (order.get(key, len(order)), key))]
 
 
-def _stored(sweep: Sweep) -> list[Row]:
-    return [row for folder in reversed(runs_folders())
-            for row in read(folder / sweep.topic / f"{sweep.experiment}.jsonl", sweep.experiment)]
+def _named(name: str) -> Sweep:
+    topic, _, experiment = name.partition("/")
+    found = {sweep.experiment: sweep for sweep in sweeps(topic)}
+    if experiment not in found:
+        raise ValueError(f"experiment is {experiment!r}; {topic} has {', '.join(found)}")
+    return found[experiment]
+
+
+def _missing(name: str) -> int:
+    sweep = _named(name)
+    have = {} if sweep.live else by_settings(stored_rows(sweep))
+    return 0 if sweep.live else sum(canonical(cell) not in have for cell in sweep.cells)
+
+
+def stored_rows(sweep: Sweep, *, but: Path | None = None) -> list[Row]:
+    """Rows of an experiment in all folders, the cache first; `but` names one to leave out.
+
+    Raises
+    ------
+    sgdsim.nets.cell_files.DamagedRows
+        A file holds a line that is no row of the experiment.
+    """
+    return [row for folder in reversed(runs_folders()) if but is None or folder.resolve() != but.resolve()
+            for row in read_cells(folder / sweep.topic / f"{sweep.experiment}.jsonl")]
 
 
 def measure(topic: str, scale: str = "cpu", folder: str | os.PathLike[str] | None = None,
             experiment: str | None = None, *, progress: bool = True, budget: float | None = None, jobs: int = 1,
-            scheduler: str | None = None) -> dict[str, list[Row]]:
+            scheduler: str | None = None, remeasure: bool = False) -> dict[str, list[Row]]:
     """Measure the missing cells of a topic's experiments and write a manifest beside the rows.
 
     Parameters
@@ -146,8 +173,9 @@ def measure(topic: str, scale: str = "cpu", folder: str | os.PathLike[str] | Non
         Root of the runs, the cache folder's `runs` by default. Rows stored with the package count as done.
     experiment : str, optional
         Only this one.
-    progress, budget, jobs, scheduler
-        See `sgdsim.nets.runner.run`; the budget in seconds is for all experiments together.
+    progress, budget, jobs, scheduler, remeasure
+        See `sgdsim.nets.runner.run`; the budget in seconds is for all experiments together and holds a margin, see
+        `sgdsim.nets.pace.usable`.
 
     Returns
     -------
@@ -157,7 +185,7 @@ def measure(topic: str, scale: str = "cpu", folder: str | os.PathLike[str] | Non
     Raises
     ------
     ValueError
-        Unknown topic, scale or experiment.
+        Unknown topic, scale or experiment, or a damaged line in a file of rows.
     FileNotFoundError
         A data set is missing; the message names the folder and the remedy.
     """
@@ -166,12 +194,12 @@ def measure(topic: str, scale: str = "cpu", folder: str | os.PathLike[str] | Non
         raise ValueError(f"experiment is {experiment!r}; {topic} at scale {scale} has "
                          + ", ".join(s.experiment for s in sweeps(topic, scale)))
     root = cache_folder() / "runs" if folder is None else Path(folder)
-    end = None if budget is None else time.monotonic() + budget
+    end = None if budget is None else time.monotonic() + usable(budget)
     result = {}
     for sweep in chosen:
         left = None if end is None else end - time.monotonic()
-        result[sweep.name] = run(sweep, root, known=_stored(sweep), progress=progress, budget=left, jobs=jobs,
-                                 scheduler=scheduler)
+        result[sweep.name] = run(sweep, root, known=stored_rows(sweep, but=root), progress=progress, budget=left,
+                                 jobs=jobs, scheduler=scheduler, remeasure=remeasure)
         write_manifest(sweep, root, result[sweep.name])
     return result
 

@@ -42,6 +42,9 @@ class Sweep:
         `cpu`, or `auto` for a GPU where there is one.
     largest_stack : int
         Models in one call at most.
+    seeds_outermost : bool
+        Measure the first seed of all settings before the second, so that an interrupted grid is a complete grid with
+        fewer seeds; otherwise cells are measured in their order.
     """
 
     topic: str
@@ -55,6 +58,7 @@ class Sweep:
     live: bool = False
     device: str = "cpu"
     largest_stack: int = 256
+    seeds_outermost: bool = False
 
     def __repr__(self) -> str:
         return f"Sweep({self.name}: {len(self.cells)} cells, {'live' if self.live else 'stored'}, {self.device})"
@@ -104,10 +108,17 @@ class Sweep:
         return list(new.values())
 
     def groups(self, configs: list[Row]) -> list[list[Row]]:
-        """Settings that are measured in one call each, in the order of their first cell."""
+        """Settings that are measured in one call each, in the order of their first cell or of their first seed."""
+        if self.seeds_outermost:
+            configs = sorted(configs, key=_seed)
         groups: dict[str, list[Row]] = {}
         for config in configs:
             shared = {name: value for name, value in config.items() if name not in self.stacked}
             groups.setdefault(canonical(shared), []).append(config)
         size = self.largest_stack
-        return [group[k : k + size] for group in groups.values() for k in range(0, len(group), size)]
+        parts = [group[k : k + size] for group in groups.values() for k in range(0, len(group), size)]
+        return sorted(parts, key=lambda part: _seed(part[0])) if self.seeds_outermost else parts
+
+
+def _seed(config: Row) -> int:
+    return int(config["seed"])

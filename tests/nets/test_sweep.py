@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from sgdsim.nets import grids, results, runs
+from sgdsim.__main__ import main
+from sgdsim.nets import cell_files, grids, results, runs
 from sgdsim.nets.provenance import provenance
 from sgdsim.nets.runner import run
 from sgdsim.nets.sweep import Sweep
@@ -89,6 +90,29 @@ def test_a_dask_cluster_gives_the_same_rows(tmp_path: Path) -> None:
     assert [(row["id"], row["metrics"]) for row in rows] == [(row["id"], row["metrics"]) for row in reference]
 
 
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_a_dask_cluster_from_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                                              capsys: pytest.CaptureFixture[str]) -> None:
+    distributed = pytest.importorskip("distributed")
+    monkeypatch.setattr(runs, "sweeps", lambda topic, scale=None: [toy()])
+    with distributed.LocalCluster(n_workers=1, processes=False, dashboard_address=None) as cluster:
+        command = ["run", "foundations", "--out", str(tmp_path), "--scheduler", cluster.scheduler_address, "--budget", "1m"]
+        assert main(command) == 0
+    assert "toys/parabola: 20 rows" in capsys.readouterr().out
+    assert len(cell_files.read_cells(tmp_path / "toys" / "parabola.jsonl")) == 20
+
+
+def test_seeds_outermost_measures_a_whole_grid_for_each_seed() -> None:
+    sweep = toy(stacked=("learning_rate",), seeds_outermost=True)
+    order = [(group[0]["seed"], group[0]["batch_size"]) for group in sweep.groups(sweep.configs())]
+    assert order == [(0, 1), (0, 2), (1, 1), (1, 2)]
+    plain = [(group[0]["seed"], group[0]["batch_size"]) for group in toy(stacked=("learning_rate",)).groups(sweep.configs())]
+    assert plain == [(0, 1), (1, 1), (0, 2), (1, 2)]
+    parts = toy(largest_stack=3, seeds_outermost=True).groups(sweep.configs())
+    assert [group[0]["seed"] for group in parts] == sorted(group[0]["seed"] for group in parts)
+    assert sorted(map(results.cell_id, sum(parts, []))) == sorted(map(results.cell_id, sweep.configs()))
+
+
 def test_a_change_of_code_measures_again(tmp_path: Path) -> None:
     before = run(toy(), tmp_path, progress=False)
     changed = toy()
@@ -111,40 +135,15 @@ def test_extension_stops_after_two_rounds(tmp_path: Path) -> None:
     assert grids.edges(rows, "train_loss", ("batch_size",)) == {(1,): "high", (2,): "high"}
 
 
-def test_budget_stops_before_it_is_spent(tmp_path: Path) -> None:
-    sweep = toy(sleep=.2, batches=6)
-    started = time.monotonic()
-    rows = run(sweep, tmp_path, progress=False, budget=.7)
-    assert time.monotonic() - started < 5 and 10 <= len(rows) < 60
-    assert len(run(sweep, tmp_path, progress=False)) == 60
-
-
-def test_bad_lines_are_skipped_and_named(tmp_path: Path) -> None:
-    rows = run(toy(), tmp_path, progress=False)
-    path = tmp_path / "toys" / "parabola.jsonl"
-    lines = path.read_bytes().splitlines(keepends=True)
-    foreign = results.make_row("another", {"seed": 1}, "ok", {}, {"extended": False})
-    wrong_sum = lines[3].replace(b'"status":"ok"', b'"status":"OK"')
-    path.write_bytes(b"".join(lines[:3]) + wrong_sum + b"[1, 2]\n" + results.canonical(foreign).encode() + b"\n"
-                     + lines[5][:40])  # the last line is torn and has no newline
-    with pytest.warns(UserWarning, match=r"line 4 \(wrong checksum\), 5 \(not a row of format 1\), "
-                                         r"6 \(of the experiment 'another'\), 7 \(torn\)"):
-        assert results.read(path, "parabola") == rows[:3]
-    with pytest.warns(UserWarning, match="torn"):
-        again = run(toy(), tmp_path, progress=False)
-    assert [(r["id"], r["metrics"]) for r in again] == [(r["id"], r["metrics"]) for r in rows]
-    with pytest.warns(UserWarning, match=r"7 \(torn\)"):  # the torn line was closed, so the next one is whole
-        assert len(results.read(path, "parabola")) == 20
-
-
 SCRIPT = """
 import sys
 sys.path.insert(0, sys.argv[1])
 import test_sweep
 from pathlib import Path
 from sgdsim.nets.runner import run
-rows = run(test_sweep.slow(), Path(sys.argv[2]), progress=False)
-print(len(rows))
+if __name__ == "__main__":
+    rows = run(test_sweep.slow(), Path(sys.argv[2]), progress=False, jobs=int(sys.argv[3]), budget=float(sys.argv[4]))
+    print(len(rows))
 """
 
 
@@ -152,9 +151,11 @@ def slow() -> Sweep:
     return toy(batches=12, sleep=.01, largest_stack=2)
 
 
-def _start(tmp_path: Path) -> subprocess.Popen[str]:
-    return subprocess.Popen([sys.executable, "-c", SCRIPT, str(HERE), str(tmp_path)], stdout=subprocess.PIPE,
-                            stderr=subprocess.PIPE, text=True, cwd=HERE.parents[1])
+def _start(tmp_path: Path, jobs: int = 1, budget: float = 600) -> subprocess.Popen[str]:
+    paths = os.pathsep.join([str(HERE), os.environ.get("PYTHONPATH", "")])
+    return subprocess.Popen([sys.executable, "-c", SCRIPT, str(HERE), str(tmp_path), str(jobs), str(budget)],
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=HERE.parents[1],
+                            env={**os.environ, "PYTHONPATH": paths})
 
 
 def _wait_for(path: Path, size: int, process: subprocess.Popen[str]) -> None:
@@ -173,13 +174,56 @@ def test_kills_lose_nothing_and_repeat_nothing(tmp_path: Path) -> None:
         process.kill()
         killed += process.wait() == -signal.SIGKILL
         process.communicate()
-        now = {row["id"] for row in results.read(path, warn=False)}
+        now = {row["id"] for row in results.read(path, warn=False)}  # a kill may leave a line without its end
         assert seen <= now
         seen = now
     assert killed == 5 and 0 < len(seen) < 120
+    _finish_and_count(tmp_path)
+
+
+def _finish_and_count(tmp_path: Path) -> None:
+    """The next run ends the sweep; no cell has two rows, and no row is lost."""
     rows = run(slow(), tmp_path, progress=False)
-    lines = [json.loads(line)["id"] for line in path.read_bytes().splitlines() if line.endswith(b"}")]
+    lines = [json.loads(line)["id"] for line in (tmp_path / "toys" / "parabola.jsonl").read_bytes().splitlines()]
     assert len(rows) == 120 and sorted(lines) == sorted({row["id"] for row in rows})
+
+
+@pytest.mark.parametrize("delay", [0., .02])
+def test_a_kill_of_a_run_in_two_processes(tmp_path: Path, delay: float) -> None:
+    pytest.importorskip("joblib")
+    path = tmp_path / "toys" / "parabola.jsonl"
+    process = _start(tmp_path, jobs=2)
+    _wait_for(path, 3000, process)
+    time.sleep(delay)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    process.stdout.close()
+    process.stderr.close()
+    seen = {row["id"] for row in results.read(path, warn=False)}
+    assert 0 < len(seen) < 120
+    _finish_and_count(tmp_path)
+    assert seen <= {row["id"] for row in cell_files.read_cells(path)}
+
+
+def test_a_second_run_waits_and_takes_over_when_the_first_is_killed(tmp_path: Path) -> None:
+    path = tmp_path / "toys" / "parabola.jsonl"
+    first = _start(tmp_path)
+    _wait_for(path, 3000, first)
+    second = _start(tmp_path)
+    time.sleep(.3)
+    first.kill()
+    first.communicate()
+    words, _ = second.communicate(timeout=60)
+    assert words.strip() == "120"
+    _finish_and_count(tmp_path)
+
+
+def test_a_budget_of_another_process_is_kept(tmp_path: Path) -> None:
+    process = _start(tmp_path, budget=.3)
+    words, problems = process.communicate(timeout=60)
+    assert process.returncode == 0, problems
+    assert 0 < int(words) < 120
+    _finish_and_count(tmp_path)
 
 
 def test_sigterm_ends_a_run_in_order(tmp_path: Path) -> None:
@@ -189,7 +233,19 @@ def test_sigterm_ends_a_run_in_order(tmp_path: Path) -> None:
     process.send_signal(signal.SIGTERM)
     _, words = process.communicate(timeout=60)
     assert process.returncode not in (0, -signal.SIGTERM) and "KeyboardInterrupt" in words
-    assert 0 < len(results.read(path)) < 120
+    assert 0 < len(cell_files.read_cells(path)) < 120
+
+
+def test_the_command_line_tells_of_a_stop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                                          capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(runs, "sweeps", lambda topic, scale=None: [slow()])
+    monkeypatch.setattr("sgdsim.nets.progress.EVERY", 0.)
+    signal.signal(signal.SIGALRM, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+    signal.setitimer(signal.ITIMER_REAL, .2)
+    assert main(["run", "foundations", "--out", str(tmp_path)]) == 143
+    shown = capsys.readouterr().err
+    assert "the same command continues" in shown and " of 120 cells, " in shown and " left" in shown
+    assert 0 < len(cell_files.read_cells(tmp_path / "toys" / "parabola.jsonl")) < 120
 
 
 def test_a_failing_cell_is_not_stored(tmp_path: Path) -> None:

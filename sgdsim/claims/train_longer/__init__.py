@@ -19,7 +19,6 @@ from sgdsim.claims.train_longer.gaps import (
     gap_completely_eliminated,
     gap_inverts_when_labels_are_noisy,
     ghost_batches_at_equal_epochs,
-    long_plateau_pays,
     regime_adaptation_keeps_updates,
 )
 from sgdsim.claims.train_longer.ghost_batch_norm import ghost_batches_are_accumulated_gradients
@@ -28,6 +27,12 @@ from sgdsim.claims.train_longer.langevin_walks import (
     flat_directions_diffuse,
     langevin_motion_slows_down,
     slowing_fades_with_dimension,
+)
+from sgdsim.claims.train_longer.plateaus import long_plateau_pays
+from sgdsim.claims.train_longer.residual_networks import (
+    decay_decides_the_law_of_a_residual_network,
+    log_distance_of_a_residual_network,
+    table_of_a_residual_network,
 )
 from sgdsim.claims.train_longer.sampling import batch_gradient_covariances, square_root_rule
 from sgdsim.claims.train_longer.self_similar import activated_motion_in_two_dimensions, ultra_slow_exponent
@@ -52,6 +57,8 @@ __all__ = [
     "distance_law_and_weight_decay",
     "log_slopes_over_batch_size",
     "log_distance_of_memorised_data",
+    "log_distance_of_a_residual_network",
+    "decay_decides_the_law_of_a_residual_network",
     "batch_gradient_covariances",
     "square_root_rule",
     "ghost_running_statistics",
@@ -60,6 +67,7 @@ __all__ = [
     "regime_adaptation_keeps_updates",
     "gap_closes_with_updates",
     "gap_completely_eliminated",
+    "table_of_a_residual_network",
     "ghost_batches_at_equal_epochs",
     "gap_inverts_when_labels_are_noisy",
     "long_plateau_pays",

@@ -16,8 +16,8 @@ from sgdsim.nets.runs import Runs
 from sgdsim.statistics import mean_estimate, ratio_estimate
 from sgdsim.walks.growth import GrowthComparison, compare_growth_laws
 
-__all__ = ["distance_law_and_weight_decay", "log_distance_for_every_batch_size", "log_distance_of_memorised_data",
-           "log_slopes_over_batch_size"]
+__all__ = ["compared", "distance_law_and_weight_decay", "log_distance_for_every_batch_size",
+           "log_distance_of_memorised_data", "log_slopes_over_batch_size", "slopes_of"]
 
 Rows = list[dict[str, Any]]
 Array = np.ndarray
@@ -32,7 +32,8 @@ def _paths(rows: Rows, metric: str = "curve_distance", **settings: Any) -> tuple
     return np.array(own[0]["metrics"]["curve_t"]), np.array([row["metrics"][metric] for row in own])
 
 
-def _compared(rows: Rows, since: int = FIRST, **settings: Any) -> GrowthComparison:
+def compared(rows: Rows, since: int = FIRST, **settings: Any) -> GrowthComparison:
+    """The laws of growth on the runs with given settings, from update `since` on; see `compare_growth_laws`."""
     t, paths = _paths(rows, **settings)
     return compare_growth_laws(t[t >= since], paths[:, t >= since])
 
@@ -73,7 +74,7 @@ decay, learning rates scaled by the square root of the batch size, 20 to 4000 up
 def _every(claimed: dict[str, Any], rows: Rows, metric: str = "curve_distance", since: int = FIRST) -> Evidence:
     arms = []
     for settings in _scaled(rows):
-        found = _compared(rows, since, metric=metric, ghost_batch_size=None, **settings)
+        found = compared(rows, since, metric=metric, ghost_batch_size=None, **settings)
         gain = found.advantage(claimed["law"], claimed["over"])
         arms.append(Evidence.at_least(gain, claimed["least"],
                                       note=f"nats gained a held-out time, B = {settings['batch_size']}"))
@@ -142,7 +143,7 @@ def _local_exponent(rows: Rows, start: float, **settings: Any) -> Array:
                                      runs=CIFAR)
 def crossover(claimed: dict[str, Any], rows: Rows) -> Evidence:
     free, decayed = ({"batch_size": 64, "weight_decay": claimed[name]} for name in ("free", "decayed"))
-    power, log = _compared(rows, **free), _compared(rows, WINDOW, **decayed)
+    power, log = compared(rows, **free), compared(rows, WINDOW, **decayed)
     gains = [Evidence.at_least(found.advantage(law, other), claimed["gain"],
                                note=f"{law} over {other}, nats a time, {name}")
              for found, law, others, name in ((power, "power", ("logarithm", "saturation"), "no decay"),
@@ -156,7 +157,7 @@ def crossover(claimed: dict[str, Any], rows: Rows) -> Evidence:
 @distance_law_and_weight_decay.check("network", title="perceptron, Fashion-MNIST: the same window with decay",
                                      expect="refuted", runs=FASHION)
 def no_crossover(claimed: dict[str, Any], rows: Rows) -> Evidence:
-    found = _compared(rows, WINDOW, batch_size=64, ghost_batch_size=None, weight_decay=claimed["decayed"])
+    found = compared(rows, WINDOW, batch_size=64, ghost_batch_size=None, weight_decay=claimed["decayed"])
     return Evidence.contrast(*[
         Evidence.at_least(found.advantage("logarithm", other), claimed["gain"],
                           note=f"logarithm over {other}, nats a time, decay")
@@ -186,7 +187,8 @@ ghost batches of 64 change that of 256 by less than 5 %.""",
 )
 
 
-def _slopes(rows: Rows, **settings: Any) -> Array:
+def slopes_of(rows: Rows, **settings: Any) -> Array:
+    """Slope b of the best a + b ln t of each run with given settings, seeds in order."""
     t, paths = _paths(rows, **settings)
     return np.polyfit(np.log(t[t >= FIRST]), paths[:, t >= FIRST].T, 1)[0]
 
@@ -194,14 +196,14 @@ def _slopes(rows: Rows, **settings: Any) -> Array:
 @log_slopes_over_batch_size.check("network", title="perceptron, Fashion-MNIST, batch sizes 16, 64, 256", runs=FASHION)
 def slopes(claimed: dict[str, float], rows: Rows) -> Evidence:
     free = {"weight_decay": 0.0}
-    unscaled = {size: _slopes(rows, batch_size=size, learning_rate=0.05, ghost_batch_size=None, **free)
+    unscaled = {size: slopes_of(rows, batch_size=size, learning_rate=0.05, ghost_batch_size=None, **free)
                 for size in (16, 256)}
-    scaled = {s["batch_size"]: _slopes(rows, ghost_batch_size=None, **s) for s in _scaled(rows)}
+    scaled = {s["batch_size"]: slopes_of(rows, ghost_batch_size=None, **s) for s in _scaled(rows)}
     arms = [Evidence.at_most(ratio_estimate(unscaled[256], unscaled[16]), claimed["unscaled"],
                              note="b(256) / b(16), one rate")]
     ratios = [(f"b({large}) / b({small}), scaled", ratio_estimate(scaled[large], scaled[small]), claimed["scaled"])
               for large, small in ((64, 16), (256, 64), (256, 16))]
-    ghosts = _slopes(rows, batch_size=256, ghost_batch_size=64, **free)
+    ghosts = slopes_of(rows, batch_size=256, ghost_batch_size=64, **free)
     ratios.append(("with ghosts / without", ratio_estimate(ghosts, scaled[256]), claimed["ghosts"]))
     for name, ratio, most in ratios:
         arms += [Evidence.at_most(ratio, most, note=name), Evidence.at_least(ratio, 1 / most, note="at least")]
@@ -233,7 +235,7 @@ the weights grow as on separable data.""",
 @log_distance_of_memorised_data.check("network", title="digits, two hidden layers of 32", requires=("torch", "sklearn"),
                                       runs=Runs("train_longer/digits_distance"))
 def memorised(claimed: dict[str, Any], rows: Rows) -> Evidence:
-    found = _compared(rows, 30, weight_decay=0.0)
+    found = compared(rows, 30, weight_decay=0.0)
     return Evidence.contrast(
         Evidence.at_least(found.advantage(claimed["law"], claimed["over"]), claimed["gain"],
                           note="nats gained a held-out time"),

@@ -5,22 +5,32 @@ from __future__ import annotations
 from typing import Any
 
 from sgdsim.nets.grids import cells
+from sgdsim.nets.pilots import pilot
 from sgdsim.nets.results import Row
 from sgdsim.nets.sweep import Sweep
 
 __all__ = ["experiments"]
 
-CLASSIFIERS = "sgdsim.nets.classifiers"
+CLASSIFIERS, NETWORKS = "sgdsim.nets.classifiers", "sgdsim.nets.network_cells"
+AUTOENCODERS, LANGUAGE = "sgdsim.nets.autoencoder_cells", "sgdsim.nets.language_model_cells"
 SGD, HEAVY = 0.0, 0.9
-BOTH = ("train_loss", "test_accuracy")
+BOTH, LOSS = ("train_loss", "test_accuracy"), ("train_loss",)
+SMALL_SEEDS = [0, 1, 2, 3]
 COMMON = {"net": "mlp", "activation": "relu", "weight_decay": 0.0, "schedule": "half-then-halve", "order": "reshuffle"}
 DIGITS = {"data": "digits", "images": 1280, "test_images": 517, "pool": 1, "hidden": (32, 32), **COMMON}
 FASHION = {"data": "fashion", "test_images": 10_000, "pool": 2, **COMMON}
+STACK = {"weight_decay": 0.0, "schedule": "half-then-halve", "order": "reshuffle"}
+PICTURES = {"data": "mnist", "activation": "relu", **STACK}
+CHARACTERS = {"data": "tiny-shakespeare", "layers": 1, **STACK}
+WORDS = {"data": "state-of-the-union", "layers": 1, **STACK}
+WIDE = {"data": "cifar10", "images": 20_000, "test_images": 10_000, "pool": 1, "net": "wide_resnet", "depth": 16, "widen": 4,
+        "optimizer": "sgd", "weight_decay": 5e-4, "schedule": "half-then-halve", "augment": True, "precision": "bf16"}
+GHOSTS = {"norm": "ghost", "ghost_batch_size": 64}
 
 
 def experiments(scale: str) -> list[Sweep]:
-    """Sweeps at the scale `cpu` (digits live, Fashion-MNIST stored) or `gpu` (full data)."""
-    return [*_digits(), *_fashion()] if scale == "cpu" else _gpu()
+    """Sweeps at the scale `cpu` (digits live, the rest stored) or `gpu` (full size)."""
+    return [*_digits(), *_fashion(), *_small(), *_pilots()] if scale == "cpu" else _gpu()
 
 
 def _rates(low: int, high: int, momentum: float) -> list[float]:
@@ -69,18 +79,62 @@ def _fashion() -> list[Sweep]:
 
 
 def _gpu() -> list[Sweep]:
+    """In the order of what convicts most in a minute of a GPU."""
+    return [*_gpu_stacks(), *_gpu_cifar(), *_gpu_fashion()]
+
+
+def _gpu_stacks() -> list[Sweep]:
+    """The paper's autoencoder and language model, many models in a step."""
+    windows = {16: (-5, 6), 64: (-4, 7), 256: (-3, 8), 1024: (-2, 9), 4096: (-2, 9)}
+    texts = {4: (-3, 4), 16: (-2, 5), 64: (-1, 6), 256: (-1, 6), 1024: (-1, 6)}
+    seeds, settings = [0, 1, 2], {"objectives": LOSS, "device": "auto"}
+    return [
+        Sweep("noise_benefit", "mnist_autoencoder", AUTOENCODERS, largest_stack=36, **settings,
+              title="MNIST, autoencoder 784-1000-500-250-30, 30 epochs at every batch size", cells=_grid(
+                  windows, (SGD, HEAVY), epochs=30, images=60_000, test_images=10_000, pool=1,
+                  hidden=(1000, 500, 250, 30), seed=seeds, **PICTURES)),
+        Sweep("noise_benefit", "shakespeare_lstm", LANGUAGE, largest_stack=24, **settings,
+              title="Characters of Shakespeare, LSTM of 256 units, 10 epochs at every batch size", cells=_grid(
+                  texts, (SGD, HEAVY), epochs=10, examples=15_360, test_examples=1_536, length=64, width=256,
+                  embedding=None, seed=seeds, **CHARACTERS)),
+        Sweep("noise_benefit", "union_lstm", LANGUAGE, largest_stack=8, **settings,
+              title="Words of the State of the Union addresses, LSTM of 256 units, 10 epochs at every batch size",
+              cells=_grid(texts, (SGD, HEAVY), epochs=10, examples=11_200, test_examples=896, length=32, width=256,
+                          embedding=256, vocabulary=4_000, seed=seeds, **WORDS)),
+    ]
+
+
+def _gpu_cifar() -> list[Sweep]:
+    """The paper's Wide-ResNet on 20,000 images; every cell is a group of its own, a grid of one seed after another."""
+    windows = {16: (-5, 0), 64: (-3, 2), 256: (-1, 4), 1024: (0, 5), 4096: (0, 5)}
+    settings: dict[str, Any] = {"objectives": BOTH, "device": "auto", "stacked": ()}
+
+    def seeded(grid: dict[int, tuple[int, int]], momenta: tuple[float, ...], seeds: range, **more: Any) -> tuple[Row, ...]:
+        return tuple(cell for seed in seeds for cell in _grid(grid, momenta, seed=seed, **more))
+
+    return [
+        Sweep("noise_benefit", "cifar20k_epochs", NETWORKS, **settings,
+              title="CIFAR-10, 20,000 images, WRN-16-4 with ghost batch norm, 20 epochs at every batch size",
+              cells=seeded(windows, (HEAVY, SGD), range(3), epochs=20, **WIDE, **GHOSTS)),
+        Sweep("noise_benefit", "cifar20k_steps", NETWORKS, **settings,
+              title="CIFAR-10, 20,000 images, WRN-16-4 with ghost batch norm, 4000 steps at every batch size",
+              cells=seeded({32: (-3, 1), 128: (-2, 2), 512: (-1, 3)}, (HEAVY,), range(3), steps=4000, **WIDE, **GHOSTS)),
+        Sweep("noise_benefit", "cifar20k_budgets", NETWORKS, curves=("epochs", "momentum"), **settings,
+              title="CIFAR-10, 20,000 images, WRN-16-4 with ghost batch norm, 4 to 64 epochs at batch size 64",
+              cells=tuple(cell for seed in range(2) for epochs in (4, 8, 16, 32, 64) for cell in _grid(
+                  {64: (-4, 1)}, (HEAVY,), seed=seed, epochs=epochs, **WIDE, **GHOSTS))),
+        Sweep("noise_benefit", "cifar20k_skipinit_epochs", NETWORKS, **settings,
+              title="CIFAR-10, 20,000 images, WRN-16-4 without normalisation (SkipInit), 20 epochs at every batch size",
+              cells=seeded({b: (low - 2, high - 2) for b, (low, high) in windows.items()}, (HEAVY, SGD), range(2),
+                           epochs=20, norm="skipinit", **WIDE)),
+    ]
+
+
+def _gpu_fashion() -> list[Sweep]:
     full = {"data": "fashion", "images": 60_000, "test_images": 10_000, "pool": 1, "hidden": (256, 256), **COMMON}
     windows = {16: (-8, 0), 64: (-6, 1), 256: (-5, 2), 1024: (-4, 3), 4096: (-4, 4), 16_384: (-4, 4)}
-    seeds = list(range(5))
-    settings: dict[str, Any] = {"objectives": BOTH, "device": "auto"}
-    resnet = {"net": "wide_resnet", "depth": 16, "widen": 2, "precision": "bf16", "data": "cifar10", "images": 20_000,
-              "test_images": 10_000, "pool": 1, "weight_decay": 5e-4, "schedule": "half-then-halve",
-              "order": "reshuffle"}
+    seeds, settings = list(range(5)), {"objectives": BOTH, "device": "auto"}
     return [
-        Sweep("noise_benefit", "cifar20k_epochs", CLASSIFIERS, largest_stack=8,
-              title="CIFAR-10, 20,000 images, WRN-16-2 with SkipInit, 20 epochs at every batch size", cells=_grid(
-                  {32: (-6, -1), 128: (-5, 0), 512: (-4, 1), 2048: (-4, 1)}, (SGD, HEAVY), epochs=20, seed=[0, 1],
-                  **resnet), **settings),
         Sweep("noise_benefit", "fashion60k_epochs", CLASSIFIERS, title="Fashion-MNIST, 30 epochs at every batch size",
               cells=_grid(windows, (SGD, HEAVY), epochs=30, seed=seeds, **full), **settings),
         Sweep("noise_benefit", "fashion60k_steps", CLASSIFIERS, title="Fashion-MNIST, 4000 steps at every batch size",
@@ -88,4 +142,46 @@ def _gpu() -> list[Sweep]:
         Sweep("noise_benefit", "fashion60k_budgets", CLASSIFIERS, title="Fashion-MNIST, 4 to 128 epochs, batch size 64",
               curves=("epochs", "momentum"), cells=_grid(
                   {64: (-7, 1)}, (SGD,), epochs=[4, 8, 16, 32, 64, 128], seed=seeds, **full), **settings),
+    ]
+
+
+def _small() -> list[Sweep]:
+    """Autoencoder and language models of a size that a CPU trains in stacks within two minutes each."""
+    codes = {2: (-3, 2), 8: (-1, 4), 32: (0, 6), 128: (0, 6), 512: (0, 6)}
+    texts = {2: (-1, 4), 8: (0, 5), 32: (1, 6), 128: (1, 7), 512: (1, 7)}
+    return [
+        Sweep("noise_benefit", "mnist_autoencoder_small", AUTOENCODERS, objectives=LOSS,
+              title="MNIST, 2048 images, autoencoder 196-64-32-16, 16 epochs at every batch size", cells=_grid(
+                  codes, (SGD, HEAVY), epochs=16, images=2048, test_images=2048, pool=2, hidden=(64, 32, 16),
+                  seed=SMALL_SEEDS, **PICTURES)),
+        Sweep("noise_benefit", "shakespeare_lstm_small", LANGUAGE, objectives=LOSS,
+              title="Characters of Shakespeare, 1024 windows of 8, LSTM of 16 units, 32 epochs at every batch size",
+              cells=_grid(texts, (SGD, HEAVY), epochs=32, examples=1024, test_examples=256, length=8, width=16,
+                          embedding=None, seed=SMALL_SEEDS, **CHARACTERS)),
+        Sweep("noise_benefit", "union_lstm_small", LANGUAGE, objectives=LOSS,
+              title="Words of the State of the Union addresses, 1024 windows of 8, LSTM of 16 units, 32 epochs",
+              cells=_grid(texts, (SGD, HEAVY), epochs=32, examples=1024, test_examples=256, length=8, width=16,
+                          embedding=None, vocabulary=256, seed=SMALL_SEEDS, **WORDS)),
+    ]
+
+
+def _pilots() -> list[Sweep]:
+    """A few cells of each protocol for a GPU, cut short."""
+    full = {sweep.experiment: sweep for sweep in _gpu()}
+    one: dict[str, list[Any]] = {"seed": [0]}
+    return [
+        pilot(full["cifar20k_epochs"], one | {"batch_size": [64, 256], "momentum": [HEAVY], "learning_rate": _rates(1, 1, HEAVY)},
+              images=512, test_images=256, epochs=2, precision="float32"),
+        pilot(full["cifar20k_steps"], one | {"batch_size": [32], "learning_rate": _rates(-1, -1, HEAVY)},
+              images=512, test_images=256, steps=8, precision="float32"),
+        pilot(full["cifar20k_budgets"], one | {"learning_rate": _rates(0, 0, HEAVY)},
+              images=512, test_images=256, epochs=1, precision="float32"),
+        pilot(full["cifar20k_skipinit_epochs"], one | {"batch_size": [64], "momentum": [HEAVY], "learning_rate": _rates(-1, -1, HEAVY)},
+              images=512, test_images=256, epochs=2, precision="float32"),
+        pilot(full["mnist_autoencoder"], one | {"batch_size": [64, 256], "learning_rate": [1.0, *_rates(0, 0, HEAVY)]},
+              images=4096, test_images=1024, epochs=1),
+        pilot(full["shakespeare_lstm"], one | {"batch_size": [16, 64], "learning_rate": [2.0, *_rates(1, 1, HEAVY)]},
+              examples=512, test_examples=64, epochs=1),
+        pilot(full["union_lstm"], one | {"batch_size": [16, 64], "learning_rate": [2.0, *_rates(1, 1, HEAVY)]},
+              examples=256, test_examples=64, epochs=1),
     ]

@@ -1,0 +1,90 @@
+"""The table of a network claim, published protocols beside ours, as HTML and as text."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from typing import Any
+
+from sgdsim._markup import number, to_html
+from sgdsim.fidelity import Fidelity, Published
+from sgdsim.nets.experiment_summary import Experiment, data_words
+
+__all__ = ["fidelity_html", "fidelity_text", "state_words"]
+
+HEADS = ("experiment", "data", "network", "epochs", "batch sizes", "seeds")
+UNKNOWN = "not known here"
+
+
+def state_words(fidelity: Fidelity) -> str:
+    """State and what is cut, in a few words.
+
+    Examples
+    --------
+    >>> state_words(Fidelity("cut", False, ("epochs", "seeds"), "", (), ()))
+    'cut (epochs, seeds)'
+    """
+    word = fidelity.state if fidelity.own or fidelity.state != "full" else "full protocol"
+    why = ", ".join(fidelity.short) or ("see below" if fidelity.state == "cut" else "")
+    own = "our own experiment: " if fidelity.own else ""
+    return own + word + (f" ({why})" if fidelity.state == "cut" else "")
+
+
+def fidelity_html(fidelity: Fidelity) -> str:
+    """A closed dropdown with both sides, what was cut in words, and what stays open."""
+    parts = [(f"Published{'' if fidelity.published else ': no network protocol'}", [_published(x) for x in fidelity.published]),
+             ("Here", [_here(one) for one in fidelity.here]),
+             ("Pilots: they run the open experiments cut short and count for nothing", [_here(one) for one in fidelity.pilots])]
+    body = "".join(_group(head, lines) for head, lines in parts if lines or head.startswith("Published"))
+    heads = "".join(f'<th scope="col">{head}</th>' for head in HEADS)
+    words = [("Also cut.", to_html(fidelity.cut))] if fidelity.cut else []
+    words += [("Open.", "".join(f"<li>{html.escape(one)}</li>" for one in fidelity.open))] if fidelity.open else []
+    told = "".join(f'<div class="claim-small"><strong>{head}</strong> {f"<ul>{text}</ul>" if head == "Open." else text}</div>'
+                   for head, text in words)
+    return (f'<details class="claim-code claim-fidelity"><summary>Published protocol beside ours: '
+            f'<strong>{html.escape(state_words(fidelity))}</strong></summary><table class="claim-evidence">'
+            f"<thead><tr>{heads}</tr></thead>{body}</table>{told}</details>")
+
+
+def fidelity_text(fidelity: Fidelity) -> str:
+    """The same for a terminal, without the columns."""
+    lines = [f"  Published protocol beside ours: {state_words(fidelity)}"]
+    rows = [("published", _published(one)) for one in fidelity.published] + [("here", _here(one)) for one in fidelity.here]
+    lines += [f"    {side}: " + "; ".join(f"{head} {cell}" if head in ("batch sizes", "seeds") else cell
+                                         for head, cell in zip(HEADS, cells, strict=True)) for side, cells in rows]
+    return "\n".join(lines + [f"    open: {one}" for one in fidelity.open])
+
+
+def _group(head: str, lines: list[list[str]]) -> str:
+    rows = "".join("<tr>" + "".join(f'<td data-label="{name}">{html.escape(cell)}</td>'
+                                    for name, cell in zip(HEADS, line, strict=True)) + "</tr>" for line in lines)
+    return f'<tbody><tr><th colspan="{len(HEADS)}" scope="rowgroup">{html.escape(head)}</th></tr>{rows}</tbody>'
+
+
+def _published(one: Published) -> list[str]:
+    count = f"{number(one.epochs)} epochs" if one.epochs else f"{number(one.updates)} updates" if one.updates else ""
+    told = ", ".join(filter(None, [count, one.length])) or UNKNOWN
+    return [one.source + (" (in part from memory)" if one.reconstructed else ""), data_words(one.data, one.images), one.network, told,
+            _sizes(one.batch_sizes) or UNKNOWN, number(one.seeds) or UNKNOWN]
+
+
+def _here(one: Experiment) -> list[str]:
+    told: dict[str, Any] = one.record()
+    lengths = [f"{_span(told[name])} {name}" for name in ("epochs", "updates") if told[name]]
+    lengths = [f"to a loss of {_sizes(told['to_loss'])}"] if told["to_loss"] else lengths
+    state = f"{told['cells']} cells, {', '.join(one.devices)}" if one.measured else f"open: {one.planned} cells planned"
+    return [f"{one.name.rpartition('/')[2]} ({state})", "; ".join(told["data"]),
+            f"{'; '.join(told['network'])}; {', '.join(told['optimizer'])}", ", ".join(lengths),
+            _sizes(told["batch_sizes"]) or "all", number(told["seeds"])]
+
+
+def _span(values: Sequence[float]) -> str:
+    ends = [number(x, 3) for x in (min(values), max(values))]
+    return ends[0] if ends[0] == ends[1] else f"{ends[0]} to {ends[1]}"
+
+
+def _sizes(values: Sequence[float]) -> str:
+    """All of a few, else the ends and how many."""
+    if len(values) > 6:
+        return f"{len(values)} from {_span(values)}"
+    return ", ".join(number(x) for x in values)
