@@ -34,6 +34,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     runs.add_argument("topic", nargs="?", choices=claims.TOPICS)
     runs.add_argument("--scale", choices=("cpu", "gpu"))
     runs.add_argument("--missing", action="store_true", help="only experiments with missing cells")
+    runs.add_argument("--calibrate", action="store_true",
+                      help="where no stored row tells the time, time a few steps of each missing shape on this machine")
     runs.add_argument("--json", action="store_true", help="for programs")
     runs.add_argument("--pack", action="store_true", help="first pack large files of rows; the rows stay as they are")
     advice = commands.add_parser("advise", help="learning rates against batch size for a model of yours")
@@ -142,7 +144,7 @@ def _runs(arguments: argparse.Namespace) -> int:
         for path in sorted(runs_folders()[0].glob(f"{arguments.topic or '*'}/*.jsonl")):
             if pack(path):
                 print(f"packed {path.parent.name}/{path.name}", file=sys.stderr)
-    listed = [held for held in inventory(arguments.topic, arguments.scale, runs_folders())
+    listed = [held for held in inventory(arguments.topic, arguments.scale, runs_folders(), calibrate=arguments.calibrate)
               if held.missing or not arguments.missing]
     if arguments.json:
         print(json.dumps([held.record() for held in listed], indent=1))

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sgdsim._markup import number, to_html
 from sgdsim.fidelity import Fidelity, Published
-from sgdsim.nets.experiment_summary import Experiment, data_words
+from sgdsim.nets.cell_settings import data_words
+from sgdsim.nets.experiment_summary import Experiment
 
 __all__ = ["fidelity_html", "fidelity_text", "state_words"]
 
-HEADS = ("experiment", "data", "network", "epochs", "batch sizes", "seeds")
+HEADS = ("experiment", "data", "network", "length", "batch sizes", "seeds")
 UNKNOWN = "not known here"
 
 
@@ -32,15 +33,16 @@ def state_words(fidelity: Fidelity) -> str:
 
 def fidelity_html(fidelity: Fidelity) -> str:
     """A closed dropdown with both sides, what was cut in words, and what stays open."""
-    parts = [(f"Published{'' if fidelity.published else ': no network protocol'}", [_published(x) for x in fidelity.published]),
-             ("Here", [_here(one) for one in fidelity.here]),
-             ("Pilots: they run the open experiments cut short and count for nothing", [_here(one) for one in fidelity.pilots])]
-    body = "".join(_group(head, lines) for head, lines in parts if lines or head.startswith("Published"))
+    head = "Published" if fidelity.published else "Published: no network protocol"
+    groups = [(head, map(_published, fidelity.published)), ("Here", map(_here, fidelity.here))]
+    if fidelity.pilots:
+        groups.append(("Pilots: the open experiments cut short; they count for nothing", map(_here, fidelity.pilots)))
+    body = "".join(_group(head, lines) for head, lines in groups)
     heads = "".join(f'<th scope="col">{head}</th>' for head in HEADS)
+    items = "".join(f"<li>{html.escape(one)}</li>" for one in fidelity.open)
     words = [("Also cut.", to_html(fidelity.cut))] if fidelity.cut else []
-    words += [("Open.", "".join(f"<li>{html.escape(one)}</li>" for one in fidelity.open))] if fidelity.open else []
-    told = "".join(f'<div class="claim-small"><strong>{head}</strong> {f"<ul>{text}</ul>" if head == "Open." else text}</div>'
-                   for head, text in words)
+    words += [("Open.", f"<ul>{items}</ul>")] if items else []
+    told = "".join(f'<div class="claim-small claim-caveat"><strong>{word}</strong> {text}</div>' for word, text in words)
     return (f'<details class="claim-code claim-fidelity"><summary>Published protocol beside ours: '
             f'<strong>{html.escape(state_words(fidelity))}</strong></summary><table class="claim-evidence">'
             f"<thead><tr>{heads}</tr></thead>{body}</table>{told}</details>")
@@ -49,13 +51,14 @@ def fidelity_html(fidelity: Fidelity) -> str:
 def fidelity_text(fidelity: Fidelity) -> str:
     """The same for a terminal, without the columns."""
     lines = [f"  Published protocol beside ours: {state_words(fidelity)}"]
-    rows = [("published", _published(one)) for one in fidelity.published] + [("here", _here(one)) for one in fidelity.here]
+    rows = [("published", _published(one)) for one in fidelity.published]
+    rows += [("here", _here(one)) for one in fidelity.here]
     lines += [f"    {side}: " + "; ".join(f"{head} {cell}" if head in ("batch sizes", "seeds") else cell
                                          for head, cell in zip(HEADS, cells, strict=True)) for side, cells in rows]
     return "\n".join(lines + [f"    open: {one}" for one in fidelity.open])
 
 
-def _group(head: str, lines: list[list[str]]) -> str:
+def _group(head: str, lines: Iterable[list[str]]) -> str:
     rows = "".join("<tr>" + "".join(f'<td data-label="{name}">{html.escape(cell)}</td>'
                                     for name, cell in zip(HEADS, line, strict=True)) + "</tr>" for line in lines)
     return f'<tbody><tr><th colspan="{len(HEADS)}" scope="rowgroup">{html.escape(head)}</th></tr>{rows}</tbody>'
@@ -64,8 +67,8 @@ def _group(head: str, lines: list[list[str]]) -> str:
 def _published(one: Published) -> list[str]:
     count = f"{number(one.epochs)} epochs" if one.epochs else f"{number(one.updates)} updates" if one.updates else ""
     told = ", ".join(filter(None, [count, one.length])) or UNKNOWN
-    return [one.source + (" (in part from memory)" if one.reconstructed else ""), data_words(one.data, one.images), one.network, told,
-            _sizes(one.batch_sizes) or UNKNOWN, number(one.seeds) or UNKNOWN]
+    return [one.source + (" (in part from memory)" if one.reconstructed else ""), data_words(one.data, one.images),
+            one.network or UNKNOWN, told, _sizes(one.batch_sizes) or UNKNOWN, number(one.seeds) or UNKNOWN]
 
 
 def _here(one: Experiment) -> list[str]:
@@ -73,6 +76,7 @@ def _here(one: Experiment) -> list[str]:
     lengths = [f"{_span(told[name])} {name}" for name in ("epochs", "updates") if told[name]]
     lengths = [f"to a loss of {_sizes(told['to_loss'])}"] if told["to_loss"] else lengths
     state = f"{told['cells']} cells, {', '.join(one.devices)}" if one.measured else f"open: {one.planned} cells planned"
+    state += f", {one.missing} of {one.planned} still missing" if one.measured and one.missing else ""
     return [f"{one.name.rpartition('/')[2]} ({state})", "; ".join(told["data"]),
             f"{'; '.join(told['network'])}; {', '.join(told['optimizer'])}", ", ".join(lengths),
             _sizes(told["batch_sizes"]) or "all", number(told["seeds"])]

@@ -1,7 +1,7 @@
-"""Fidelity: the network experiments of the papers beside those here, and whether a claim's evidence is full, cut or open.
+"""Fidelity: the network experiments of the papers beside those here; whether evidence is full, cut or open.
 
-The published side is written down once, in `sgdsim.claims.<topic>.protocols`; the side here is read from the rows
-that a claim's checks use, or, where nothing is measured yet, from the definition of the experiment. Nobody types a state.
+The published side is written down once, in `sgdsim.claims.<topic>.protocols`; the side here is read from the rows that
+a claim's checks use, or, where nothing is measured yet, from the definition of the experiment. Nobody types a state.
 """
 
 from __future__ import annotations
@@ -12,25 +12,18 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from sgdsim.ledger import Check, Claim
-from sgdsim.nets.experiment_summary import (
-    LIVE,
-    Experiment,
-    batch_sizes,
-    data_of,
-    experiment,
-    images_of,
-    length,
-    seeds,
-)
+from sgdsim.nets.cell_settings import batch_sizes, data_of, images_of, length, seeds
+from sgdsim.nets.experiment_summary import LIVE, Experiment, defined, experiment
 from sgdsim.nets.pilots import SUFFIX
 from sgdsim.nets.results import Row
-from sgdsim.nets.runs import sweeps
 
-__all__ = ["FIELDS", "STATES", "Basis", "Fidelity", "Published", "compare", "judge", "shortfall"]
+__all__ = ["FIELDS", "IMAGENET", "STATES", "Basis", "Fidelity", "Published", "compare", "judge", "shortfall"]
 
 STATES = ("full", "cut", "open")
 #: What is compared; *epochs* stands for the length of training, in epochs or in updates.
 FIELDS = ("data", "network", "epochs", "batch sizes", "seeds")
+#: Why an experiment on ImageNet stays open.
+IMAGENET = "ImageNet is beyond the data and the device time of this book"
 
 
 @dataclass(frozen=True)
@@ -57,7 +50,8 @@ class Published:
     length : str
         The length in words, where it is no number or needs a word.
     beyond : str
-        Why no hardware here can do it; empty when it can be done. Such an experiment stays open for good.
+        Why it cannot be done here (ImageNet, days of device time, data that are not free); empty when it can. Such an
+        experiment stays open for good.
     reconstructed : bool
         Whether any of these facts is from memory and not looked up.
 
@@ -107,10 +101,10 @@ class Fidelity:
     Attributes
     ----------
     state : str
-        *open*: nothing is measured. *full*: every published experiment is met in every one of `FIELDS`, none is beyond
-        the hardware and no words say that something else was cut. *cut*: anything between.
-        An experiment of our own has its definition as protocol: full when every cell of every experiment that the
-        claim's checks name is measured, cut when cells are missing. It says so, and is counted apart.
+        *open*: no experiment is measured to its end, so that all checks wait. *full*: every published experiment is met
+        in every one of `FIELDS`, none is beyond the hardware and no words say that something else was cut. *cut*:
+        anything between. An experiment of our own has its definition as protocol: full when every cell of every
+        experiment that the claim's checks name is measured, cut when cells are missing. It says so and counts apart.
     own : bool
         Whether there is no published network protocol.
     short : tuple of str
@@ -139,8 +133,8 @@ class Fidelity:
 
     def record(self) -> dict[str, Any]:
         """The table as JSON values."""
-        return {"state": self.state, "own": self.own, "short": list(self.short), "cut": self.cut, "open": list(self.open),
-                "published": [asdict(one) for one in self.published],
+        return {"state": self.state, "own": self.own, "short": list(self.short), "cut": self.cut,
+                "open": list(self.open), "published": [asdict(one) for one in self.published],
                 "here": [one.record() for one in self.here], "pilots": [one.record() for one in self.pilots]}
 
 
@@ -166,7 +160,7 @@ def compare(claim: Claim, basis: Basis) -> Fidelity:
 
 def judge(basis: Basis, here: tuple[Experiment, ...]) -> Fidelity:
     """The state that follows from both sides, see `Fidelity`."""
-    cells = [cell for one in here if one.measured for cell in one.cells]
+    cells = [cell for one in here if one.complete for cell in one.cells]
     found = {name for one in basis.published for name in shortfall(one, cells)}
     short: tuple[str, ...] = tuple(name for name in FIELDS if name in found)
     if not basis.published:
@@ -198,7 +192,7 @@ def shortfall(published: Published, cells: Sequence[Row]) -> tuple[str, ...]:
         short += [] if alike else [name]
         cells = alike or cells
     sizes = {size: [cell for cell in cells if size in batch_sizes(cell)] for size in published.batch_sizes}
-    groups = [group for group in sizes.values() if group] or [cells]
+    groups = [group for group in sizes.values() if group] or [list(cells)]
     if not all(any(_as_long(published, cell) for cell in group) for group in groups):
         short.append("epochs")
     if not sizes or not all(sizes.values()):
@@ -219,8 +213,8 @@ def _unstored(name: str, cells: tuple[Row, ...], checks: Iterable[Check]) -> Exp
 
 
 def _pilots(name: str) -> list[Experiment]:
-    known = [sweep.name for sweep in sweeps(name.partition("/")[0], "cpu")] if "/" in name else []
-    return [one for pilot in known if pilot == name + SUFFIX and (one := experiment(pilot)).measured]
+    known = name + SUFFIX in defined(name.partition("/")[0])
+    return [one for one in [experiment(name + SUFFIX)] if one.measured] if known else []
 
 
 def _able(check: Check) -> bool:
@@ -232,7 +226,7 @@ def _on_its_data(published: Published, cell: Row) -> bool:
 
 
 def _its_network(published: Published, cell: Row) -> bool:
-    wanted = published.settings
+    wanted = published.settings or {}
     return bool(wanted) and all(cell.get(name) == value for name, value in wanted.items())
 
 

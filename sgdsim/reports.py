@@ -10,11 +10,13 @@ from typing import Any
 
 from sgdsim._boxes import SIGNS, badge, evidence_words, link
 from sgdsim._markup import number, plain, table, to_html
-from sgdsim.claims import load_all
+from sgdsim.claims import fidelity, load_all
+from sgdsim.fidelity import STATES, Fidelity
 from sgdsim.ledger import verdict
 from sgdsim.show import Page
 
-__all__ = ["ledger_totals", "show_benchmarks", "show_errata", "show_ledger", "show_limits"]
+__all__ = ["fidelity_totals", "ledger_totals", "show_benchmarks", "show_errata", "show_fidelity", "show_ledger", "show_limits",
+           "show_networks"]
 
 
 def ledger_totals() -> dict[str, int]:
@@ -30,20 +32,49 @@ def ledger_totals() -> dict[str, int]:
             "reconstructed": sum(c.reconstructed for c in claims)}
 
 
+def fidelity_totals() -> dict[str, dict[str, int]]:
+    """Network claims by the state of their evidence, and how many have a part that is still open.
+
+    Those with a published protocol and our own experiments are counted apart.
+    """
+    return {name: {**{state: sum(one.state == state for one in held) for state in STATES},
+                   "open parts": sum(bool(one.open) for one in held)} for name, held in _fidelities().items()}
+
+
+def show_fidelity() -> Page:
+    """Table of how many network claims are full, cut and open; what of the papers stays open for good."""
+    lines = [[name, *map(str, counts.values())] for name, counts in fidelity_totals().items()]
+    published = [one for held in _fidelities().values() for claim in held for one in claim.published]
+    beyond = {f"{one.source}: {one.beyond}" for one in published if one.beyond}
+    head, told = "Open, because it cannot be done here", sorted(beyond)
+    items = "".join(f"<li>{html.escape(words)}</li>" for words in told)
+    return _page(table(["network claims", *STATES, "with open parts"], {"": lines}),
+                 (f"<details><summary>{head}</summary><ul>{items}</ul></details>", "\n  ".join([head, *told])))
+
+
+def _fidelities() -> dict[str, list[Fidelity]]:
+    found = [one for claim in load_all() if (one := fidelity(claim))]
+    return {"with a published protocol": [one for one in found if not one.own],
+            "our own experiments": [one for one in found if one.own]}
+
+
 def show_ledger() -> Page:
-    """Table of all claims with the outcome of each check and the verdict."""
+    """Table of all claims: the outcome of each check, the state of a network claim's protocol, and the verdict."""
     rows, lines, topic = [], [], ""
     for claim in load_all():
         outcomes = claim.outcomes()
         if claim.topic != topic:
             topic = claim.topic
-            rows.append(f'<tr><th colspan="3" scope="colgroup">{html.escape(topic.replace("_", " "))}</th></tr>')
+            rows.append(f'<tr><th colspan="4" scope="colgroup">{html.escape(topic.replace("_", " "))}</th></tr>')
             lines.append(f"\n{topic}")
         word = verdict(outcomes, claim.caveat)
         kinds = ", ".join(f"{o.kind} {SIGNS[o.outcome]}" for o in outcomes)
-        rows.append(f"<tr><td>{link(claim)}</td><td>{kinds}</td><td>{badge(word, outcomes)}</td></tr>")
-        lines.append(f"  {claim.id:40} {SIGNS[word]} {word:20} {kinds}")
-    head = "<tr><th scope='col'>claim</th><th scope='col'>checks</th><th scope='col'>verdict</th></tr>"
+        held = fidelity(claim)
+        state = f"{held.state}{' (own)' if held.own else ''}" if held else ""
+        rows.append(f"<tr><td>{link(claim)}</td><td>{kinds}</td><td>{state}</td><td>{badge(word, outcomes)}</td></tr>")
+        lines.append(f"  {claim.id:40} {SIGNS[word]} {word:20} {kinds}{f'; protocol {state}' if state else ''}")
+    cells = "".join(f"<th scope='col'>{name}</th>" for name in ("claim", "checks", "protocol", "verdict"))
+    head = f"<tr>{cells}</tr>"
     return Page(f'<div class="ledger-table"><table class="table"><thead>{head}</thead><tbody>{"".join(rows)}'
                 "</tbody></table></div>", "\n".join(lines).strip())
 
@@ -106,6 +137,37 @@ def show_limits(folder: str | Path) -> Page:
     return _page(table(["quantity", "precision", "best rate"], {"": rates}),
                  table(["loop", "precision", "counted", "limited by", "limit", "ours", "reached"], {"": loops}),
                  _where(stored["where"]))
+
+
+def show_networks(folder: str | Path) -> Page:
+    """Tables of networks at full size: images a second, many small networks at once, matrix rates, what others report.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Folder with `networks.json`, as `make bench` writes it: a row with a `network` holds images a second of our loop
+        and of a plain one, one with a `workload` a bar for a stack of networks, one with a `quantity` a rate of the
+        device, and one with `published` what a source reports. A relative path starts at the root of the repository.
+    """
+    stored = _stored(folder, "networks")
+    if stored is None:
+        return Page(f"<p>{_NOTHING}</p>", _NOTHING)
+    parts = []
+    for kind in ("network", "workload", "quantity", "published"):
+        groups: dict[str, list[list[str]]] = {}
+        heads: list[str] = []
+        for row in stored["rows"]:
+            if kind in row:
+                heads = [key for key in row if key not in ("module", "date", "device")]
+                groups.setdefault(row.get("device", ""), []).append([_cell(key, row[key]) for key in heads])
+        parts += [table(heads, groups)] if groups else []
+    return _page(*parts, _where(stored["where"]))
+
+
+def _cell(key: str, value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{100 * value:.0f} %" if key.startswith("fraction") else number(value)
 
 
 _NOTHING = "No results are stored; run make bench."

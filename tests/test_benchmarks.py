@@ -8,16 +8,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from sgdsim.random_streams import Stream
-from sgdsim.reports import show_benchmarks, show_limits
-from tests.benchmarks import cost, limits
+from sgdsim.reports import show_benchmarks, show_limits, show_networks
+from tests.benchmarks import cost, full_networks, limits
 from tests.benchmarks.storing import FILES, MODULES, STORE, store
 from tests.benchmarks.timing import Candidate, interleaved, row, timings
 
 UNITS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0}
 STORED = {name: json.loads((STORE / f"{name}.json").read_text("utf8")) for name in FILES}
-CORE, LIMITS, COST = (STORED[name]["rows"] for name in FILES)
+CORE, LIMITS, COST, NETWORKS = (STORED[name]["rows"] for name in FILES)
 LOOPS = [line for line in LIMITS if "kernel" in line]
 
 
@@ -68,6 +69,56 @@ def test_cost_covers_its_axes():
                 assert values == cost.AXES[axis] or method == "reference", "only the NumPy loop may stop early"
             assert len({point["method"] for point in found}) == len(line.methods)
     assert all(0 < point["cpu_seconds"] and 0 < point["wall_seconds"] for point in COST)
+
+
+@pytest.mark.parametrize("line", [line for line in NETWORKS if "network" in line],
+                         ids=lambda line: f"{line['device']} | {line['network']} | {line['precision']}")
+def test_a_network_is_held_against_the_plain_loop_and_the_device(line):
+    rate = next(other["GFLOP/s"] for other in NETWORKS if "quantity" in other and other["device"] == line["device"]
+                and other["precision"] == line["precision"])
+    assert line["ratio"] == pytest.approx(line["images/s"] / line["plain loop"], rel=2e-3)
+    assert line["GFLOP/s"] == pytest.approx(line["images/s"] * line["GFLOP an image"], rel=2e-3)
+    assert line["fraction"] == pytest.approx(line["GFLOP/s"] / rate, rel=2e-3) and 0 < line["fraction"] <= 1
+
+
+def test_many_networks_at_once_are_stored_and_judged():
+    lines = [line for line in NETWORKS if "workload" in line]
+    assert lines and {line["device"] for line in lines} == {line["device"] for line in NETWORKS if "device" in line}
+    for line in lines:
+        fast, near = map(float, re.fullmatch(r"at least (\S+), apart at most (\S+)", line["bar"]).groups())
+        assert (fast, near) == (full_networks.BAR, full_networks.NEAR)
+        assert line["met"] is (line["ratio"] >= fast and line["apart after 40 steps"] <= near)
+        assert line["ratio"] == pytest.approx(seconds(line["peer"]) / seconds(line["ours"]), rel=0.0105)
+        assert line["steps/s"] == pytest.approx(1 / seconds(line["ours"]), rel=0.006) and 0 < line["fraction"] <= 1
+
+
+def test_what_others_report_is_what_the_code_cites():
+    stored = [{key: value for key, value in line.items() if key not in ("module", "date")}
+              for line in NETWORKS if "published" in line]
+    assert stored == full_networks.published()
+    assert all(line["TFLOP/s"] == pytest.approx(1e3 * line["PFLOP"] / line["seconds"], rel=1e-3) for line in stored)
+
+
+def test_operations_of_a_network_are_counted():
+    """A linear layer of 3072 x 10: forward and the gradient of its weights, two operations for each weight."""
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3072, 10))
+    assert full_networks.gflop(model) == pytest.approx(2 * 2 * 3072 * 10 / 1e9)
+
+
+def test_a_network_and_a_stack_are_measured(monkeypatch):
+    """The same code on the smallest networks: it gives the rows that it says it gives."""
+    monkeypatch.setattr(full_networks, "NETWORKS", {"tiny": {"net": "resnet", "blocks": 1, "width": 4}})
+    monkeypatch.setattr(full_networks, "BATCH_SIZE", 4)
+    monkeypatch.setattr(full_networks, "MODELS", 3)
+    monkeypatch.setattr(full_networks, "SIDE", {"cpu": 64})
+    monkeypatch.setattr(full_networks, "devices", lambda: ["cpu"])
+    rows = full_networks.measure(1, lambda text: None, False)
+    assert [line["precision"] for line in rows if "network" in line] == ["float32", "bf16"]
+    assert all(line["images/s"] > 0 and line["plain loop"] > 0 for line in rows if "network" in line)
+    [stack] = [line for line in rows if "workload" in line]
+    assert stack["apart after 40 steps"] <= 1e-6 and stack["as near with ReLU"].endswith(" of 3")
+    assert {tuple(line) for line in rows if "network" in line} == {
+        tuple(key for key in line if key not in ("module", "date")) for line in NETWORKS if "network" in line}
 
 
 def test_ratios_look_the_right_way():
@@ -131,6 +182,10 @@ def folder(tmp_path):
     store("limits", [{"quantity": "additions", "precision": "float32", "value": 123.0, "unit": "G/s"},
                      {"kernel": "loop", "precision": "float32", "counted": "1 addition", "limited_by": "arithmetic",
                       "limit": "1 ns", "ours": "4 ns", "fraction": 0.25}], place, tmp_path)
+    store("full_networks", [{"device": "P<1>", "network": "N", "ratio": 1.5, "fraction": 0.25},
+                            {"device": "G", "network": "N", "ratio": 2.5, "fraction": 0.5},
+                            {"device": "P<1>", "workload": "many", "met": False}, {"published": "theirs", "seconds": 2.5}],
+          place, tmp_path)
     return tmp_path
 
 
@@ -151,6 +206,12 @@ def test_the_table_of_limits(folder):
     assert re.search(r"loop +float32 +1 addition +arithmetic +1 ns +4 ns +25 %", text)
 
 
-@pytest.mark.parametrize("report", [show_benchmarks, show_limits])
+def test_the_tables_of_networks(folder):
+    text, markup = repr(show_networks(folder)), show_networks(folder)._repr_html_()
+    assert re.search(r"N +1.5 +25 %", text) and re.search(r"N +2.5 +50 %", text) and re.search(r"many +no", text)
+    assert markup.count("<table") == 3 and "P&lt;1&gt;" in markup, "a table for each kind that is stored"
+
+
+@pytest.mark.parametrize("report", [show_benchmarks, show_limits, show_networks])
 def test_nothing_stored_is_said(report, tmp_path):
     assert "run make bench" in repr(report(tmp_path)) and "run make bench" in report(tmp_path)._repr_html_()

@@ -40,12 +40,9 @@ def load_all() -> list[Claim]:
 
 
 def fidelity(claim: Claim) -> Fidelity | None:
-    """The published network protocol of a claim beside ours; None for a claim of a reader, or without network check.
+    """The published network protocol of a claim beside ours.
 
-    Raises
-    ------
-    KeyError
-        The claim has a network check, and the topic's `protocols` says nothing about it.
+    None for a claim without network check, and for one of which the topic's `protocols` says nothing, such as a reader's.
 
     Examples
     --------
@@ -54,4 +51,5 @@ def fidelity(claim: Claim) -> Fidelity | None:
     """
     if claim.topic not in TOPICS or not any(check.kind == "network" for check in claim.checks):
         return None
-    return compare(claim, importlib.import_module(f"sgdsim.claims.{claim.topic}.protocols").PROTOCOLS[claim.id])
+    basis = importlib.import_module(f"sgdsim.claims.{claim.topic}.protocols").PROTOCOLS.get(claim.id)
+    return None if basis is None else compare(claim, basis)

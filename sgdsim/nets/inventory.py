@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -9,8 +10,10 @@ from typing import Any
 
 from sgdsim.nets.cell_files import read_cells
 from sgdsim.nets.experiment_summary import data_of, data_words, images_of, seeds
+from sgdsim.nets.measuring import device_named
 from sgdsim.nets.pace import History, words
 from sgdsim.nets.pilots import SUFFIX
+from sgdsim.nets.provenance import provenance
 from sgdsim.nets.results import Row, by_settings, canonical
 from sgdsim.nets.runs import SCALES, TOPICS, runs_folders, sweeps
 from sgdsim.nets.sweep import Sweep
@@ -43,7 +46,7 @@ class Holding:
     rest : float or None
         Estimated seconds for what is missing, on `rest_on`; None where nothing stored allows an estimate.
     rest_on : str
-        Device of the rows that the estimate stands on, and whether they are those of the experiment or of its pilot.
+        Device that the estimate is for, and what it stands on: rows of the experiment, its pilot, or a calibration.
     command : str
         What measures the missing cells into `data/runs`.
     """
@@ -76,7 +79,8 @@ class Holding:
         return {**asdict(self), "missing": self.missing}
 
 
-def inventory(topic: str | None = None, scale: str | None = None, folders: Iterable[Path] | None = None) -> list[Holding]:
+def inventory(topic: str | None = None, scale: str | None = None, folders: Iterable[Path] | None = None, *,
+              calibrate: bool = False) -> list[Holding]:
     """What is stored of the experiments of a topic or of all, in the order of the book.
 
     Parameters
@@ -85,6 +89,9 @@ def inventory(topic: str | None = None, scale: str | None = None, folders: Itera
     scale : {"cpu", "gpu"}, optional
     folders : iterable of Path, optional
         Roots of the runs; by default those stored with the package or the checkout, without the cache.
+    calibrate : bool
+        Where stored rows tell no time, time a few real steps of each missing shape on this machine, for modules that
+        offer `predict_seconds`. Needs the data.
 
     Raises
     ------
@@ -101,7 +108,7 @@ def inventory(topic: str | None = None, scale: str | None = None, folders: Itera
     for name in TOPICS if topic is None else [topic]:
         rows = {sweep.experiment: _rows(sweep, places) for sweep in sweeps(name)}
         for each in SCALES if scale is None else [scale]:
-            found += [_holding(sweep, each, rows) for sweep in sweeps(name, each)]
+            found += [_holding(sweep, each, rows, calibrate) for sweep in sweeps(name, each)]
     return found
 
 
@@ -111,18 +118,20 @@ def _rows(sweep: Sweep, folders: list[Path]) -> dict[str, Row]:
     return by_settings(sorted(rows, key=lambda row: row["config"]["code"] == sweep.code))
 
 
-def _holding(sweep: Sweep, scale: str, all_rows: dict[str, dict[str, Row]]) -> Holding:
+def _holding(sweep: Sweep, scale: str, all_rows: dict[str, dict[str, Row]], calibrate: bool) -> Holding:
     rows = all_rows[sweep.experiment]
     planned = [canonical(cell) for cell in sweep.cells]
     have = [rows[key] for key in planned if key in rows]
     missing = [cell for key, cell in zip(planned, sweep.cells, strict=True) if key not in rows]
     facts = [row["provenance"] for row in rows.values()]
-    rest, rest_on = (0.0, "") if sweep.live or not missing else _rest(sweep, missing, all_rows)
+    seconds, place = (0.0, "") if sweep.live or not missing else _rest(sweep, missing, all_rows)
+    if seconds is None and calibrate:
+        seconds, place = _calibrated(sweep, missing)
     return Holding(
         sweep.topic, sweep.experiment, scale, sweep.title, sweep.live, len(planned), len(have), len(rows) - len(have),
         sum(row["config"]["code"] != sweep.code for row in have), seeds(sweep.cells), _data(sweep),
         tuple(sorted({fact["device"] for fact in facts})), tuple(sorted({fact["started"][:10] for fact in facts})),
-        round(sum(fact["wall_s"] for fact in facts), 1), rest, rest_on,
+        round(sum(fact["wall_s"] for fact in facts), 1), seconds, place,
         f"python -m sgdsim run {sweep.topic} --scale {scale} --experiment {sweep.experiment} --out data/runs")
 
 
@@ -140,20 +149,29 @@ def _rest(sweep: Sweep, missing: list[Row], all_rows: dict[str, dict[str, Row]])
     return None, ""
 
 
+def _calibrated(sweep: Sweep, missing: list[Row]) -> tuple[float | None, str]:
+    predict = getattr(importlib.import_module(sweep.module), "predict_seconds", None)
+    if predict is None:
+        return None, ""
+    device = device_named(sweep.device)
+    seconds = sum(predict(group, device) for group in sweep.groups(missing))
+    return seconds, f"{provenance(device)['device']}, by calibration"
+
+
 def _data(sweep: Sweep) -> str:
     return "; ".join(sorted({data_words(data_of(cell), images_of(cell)) for cell in sweep.cells}))
 
 
 #: Columns of `table_row`.
-HEADS = ["experiment", "what", "data, examples", "cells", "seeds", "device, date", "time", "still to measure"]
+HEADS = ["experiment", "what", "data, examples", "cells", "seeds", "measured", "still to measure"]
 
 
 def table_row(held: Holding) -> list[str]:
     """Cells of a table for readers, as `HEADS` names them; what was not measured is left empty or said."""
     cells = str(held.planned) if held.live else f"{held.stored} of {held.planned}" + (f" + {held.added}" if held.added else "")
-    return [held.experiment, held.title, held.data, cells, str(held.seeds),
-            "measured when asked for" if held.live else ", ".join([*held.devices, dates(held)]) if held.stored else "not measured",
-            words(held.seconds) if held.stored and not held.live else "", f"{held.missing}: {rest(held)}" if held.missing else ""]
+    place = ", ".join([*held.devices, dates(held), words(held.seconds)]) if held.stored else "no"
+    return [held.experiment, held.title, held.data, cells, str(held.seeds), "when asked for" if held.live else place,
+            f"{held.missing}: {rest(held)}" if held.missing else ""]
 
 
 def dates(held: Holding) -> str:

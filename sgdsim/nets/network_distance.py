@@ -54,7 +54,8 @@ def _cell(config: dict[str, Any], device: str) -> Measured:
 
 
 def _plain(config: dict[str, Any]) -> dict[str, Any]:
-    return {"optimizer": "sgd", "schedule": "constant", **config}
+    """The same cell without what only this module reads."""
+    return {"optimizer": "sgd", "schedule": "constant", **{name: config[name] for name in config if name != "points"}}
 
 
 @torch.no_grad()

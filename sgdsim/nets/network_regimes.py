@@ -16,6 +16,9 @@ from sgdsim.schedules import StepDecay
 
 __all__ = ["measure_cells", "predict_seconds"]
 
+#: Settings of the regime; what it comes to are a learning rate, a number of updates and a schedule.
+REGIME = ("reference_batch_size", "rule", "longer", "milestones")
+
 
 @one_thread()
 def measure_cells(configs: list[dict[str, Any]], device: str = "cpu") -> list[Measured]:
@@ -63,7 +66,8 @@ def _plain(config: dict[str, Any]) -> dict[str, Any]:
     """The same cell with the rate and the number of updates of its own regime, as `network_cells` takes them."""
     regime = regime_of(config)
     steps = int(config.get("steps") or regime.updates(config["images"]))
-    return {"optimizer": "sgd", "schedule": "constant", **config, "learning_rate": regime.learning_rate, "steps": steps}
+    return {"optimizer": "sgd", "schedule": "constant", **{name: config[name] for name in config if name not in REGIME},
+            "learning_rate": regime.learning_rate, "steps": steps}
 
 
 def _drops(config: dict[str, Any]) -> StepDecay:

@@ -29,7 +29,6 @@ from sgdsim.spectra.lanczos import lanczos
 
 __all__ = ["measure_cells", "predict_seconds"]
 
-KINDS = ("hessian", "gauss_newton")
 STATISTICS = ("running", "batch")
 OUTLIERS = 10
 PRODUCT = 2.0  # gradients that a product takes, with the graph of the gradient kept
@@ -50,13 +49,13 @@ class _Full:
 
 @one_thread()
 def measure_cells(configs: list[dict[str, Any]], device: str = "cpu") -> list[Measured]:
-    """Draw batches and find the extreme eigenvalues of their Hessians and Gauss-Newton matrices, in float32.
+    """Draw batches and find the extreme eigenvalues of their Hessians or Gauss-Newton matrices, in float32.
 
     Settings: those of `sgdsim.nets.published_states.trained_state`; `statistics`, `running` or `batch`, that batch norm
-    uses on a batch; `batch_size`; `draws`, batches without replacement; `steps` of Lanczos for each, `full_steps` for
+    uses on a batch; `kinds`, a list of `hessian` and `gauss_newton`; `batch_size`; `draws`, batches without replacement; `steps` of Lanczos for each, `full_steps` for
     the whole training set.
 
-    Metrics, for each of `hessian` and `gauss_newton` (a dictionary): of the full matrix H (running statistics)
+    Metrics, for each kind (a dictionary): of the full matrix H (running statistics)
     `largest`, its ten largest eigenvalues, `residual`, a bound on the error of the first, `smallest`; of the batches,
     one number a draw, `batch_largest`, `batch_smallest`, `batch_rayleigh` = v_1'H_B v_1 with the eigenvectors v_j of H,
     `overlap`, the squared scalar product of v_1 and the first eigenvector of H_B, and `noise` = |(H_B - H)z|^2 with one
@@ -79,7 +78,7 @@ def _measure(config: dict[str, Any], device: str) -> Measured:
     state = trained_state(settings, device)
     metrics: dict[str, Any] = {"dimension": sum(p.numel() for p in state.model.parameters()),
                                "train_loss": state.judged["train_loss"], "test_accuracy": state.judged["test_accuracy"]}
-    for kind in KINDS:
+    for kind in config["kinds"]:
         full = _full(settings, kind, config["full_steps"], device)
         metrics[kind] = {"largest": full.largest, "smallest": full.smallest, "residual": full.residual,
                          **_edges(state, full, kind, config)}
@@ -131,12 +130,12 @@ def predict_seconds(configs: list[dict[str, Any]], device: str = "cpu") -> float
     total, states = 0.0, {}
     for config in configs:
         start, per_image = seconds_of_gradients(config, device)
-        total += len(KINDS) * config["draws"] * (PRODUCT * (config["steps"] + 2) + FRESH) * (
+        total += len(config["kinds"]) * config["draws"] * (PRODUCT * (config["steps"] + 2) + FRESH) * (
             start + config["batch_size"] * per_image)
         states[canonical([state_of(config), config["full_steps"]])] = config
     for config in states.values():
         start, per_image = seconds_of_gradients(config, device)
         chunks, whole = -(-config["images"] // CHUNK), config["images"] * per_image
-        total += len(KINDS) * FRESH * (config["full_steps"] + 1) * (chunks * start + whole)
+        total += len(config["kinds"]) * FRESH * (config["full_steps"] + 1) * (chunks * start + whole)
         total += config["passes"] * (config["images"] // config["training_batch_size"] * start + whole)
     return total

@@ -18,7 +18,7 @@ from sgdsim.nets.network_training.stepping import arithmetic
 from sgdsim.nets.published import build
 from sgdsim.nets.results import canonical
 
-__all__ = ["SETTINGS", "TrainedState", "seconds_of_gradients", "state_of", "trained_state"]
+__all__ = ["SETTINGS", "TrainedState", "now", "seconds_of_gradients", "state_of", "trained_state"]
 
 MOMENTUM = 0.9
 CHUNK = 512  # images of a chunk when the whole training set is gone through
@@ -117,12 +117,13 @@ def _seconds(model: nn.Module, data: ResidentData, size: int, count: int) -> flo
     with arithmetic("float32", data.x.device):
         for k in range(count + 1):
             if k == 1:  # the first one allocates and chooses algorithms
-                begin = _now(data.x.device)
+                begin = now(data.x.device)
             torch.autograd.grad(cross_entropy(model(x), y), list(model.parameters()))
-        return (_now(data.x.device) - begin) / count
+        return (now(data.x.device) - begin) / count
 
 
-def _now(device: torch.device) -> float:
+def now(device: torch.device) -> float:
+    """Time in seconds when the device has done all that it was given."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     return time.perf_counter()

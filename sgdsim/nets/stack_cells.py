@@ -13,6 +13,7 @@ from torch import Tensor
 from sgdsim.nets.classifiers import SCHEDULES
 from sgdsim.nets.measured import Measured, column
 from sgdsim.nets.models import Stack
+from sgdsim.nets.network_training.stacks import ReplayedStack
 from sgdsim.nets.training import Trained, train
 
 __all__ = ["Population", "measure_population", "population_mean", "predict_population"]
@@ -49,9 +50,10 @@ class Population:
 
 def measure_population(population: Population, configs: list[dict[str, Any]]) -> list[Measured]:
     """Train and judge; the cells may differ in `learning_rate`, `momentum`, `weight_decay` and `seed` only."""
-    run = _trained(population, configs, population.steps)
+    run, engine = _trained(population, configs, population.steps)
     metrics = {name: values.tolist() for name, values in population.judge().items()}
-    facts, curve_t = {"steps": population.steps, **population.facts}, run.curve_steps.tolist()
+    facts = {"steps": population.steps, "engine": engine, **population.facts}
+    curve_t = run.curve_steps.tolist()
     return [Measured("diverged", {}, facts) if run.diverged[i] else
             Measured("ok", {**{name: float(f"{values[i]:.6g}") for name, values in metrics.items()},
                             "curve_t": curve_t, "curve_loss": [float(f"{v:.4g}") for v in run.curve_loss[i]]}, facts)
@@ -69,10 +71,11 @@ def predict_population(population: Population, configs: list[dict[str, Any]]) ->
     return step * (population.steps + population.judged / configs[0]["batch_size"] / 3)
 
 
-def _trained(population: Population, configs: list[dict[str, Any]], steps: int, **more: Any) -> Trained:
+def _trained(population: Population, configs: list[dict[str, Any]], steps: int, **more: Any) -> tuple[Trained, str]:
+    stack = ReplayedStack(population.stack)
     rates = {name: column(configs, name) for name in ("learning_rate", "momentum", "weight_decay")}
-    return train(population.stack, population.batches, steps=steps,
-                 schedule=SCHEDULES[configs[0]["schedule"]](steps), **rates, **more)
+    run = train(stack, population.batches, steps=steps, schedule=SCHEDULES[configs[0]["schedule"]](steps), **rates, **more)
+    return run, stack.engine
 
 
 @torch.no_grad()

@@ -19,6 +19,7 @@ FILES = {
                                      "curvature", "landscapes")),
     "limits": ("What the machine allows", ("limits",)),
     "cost": ("Cost against work", ("cost",)),
+    "networks": ("Networks at full size", ("full_networks",)),
 }
 MODULES = tuple(name for _, names in FILES.values() for name in names)
 STORE = Path(__file__).resolve().parents[2] / "data" / "benchmarks"

@@ -9,9 +9,9 @@ import pytest
 
 pytest.importorskip("torch")
 
-from sgdsim.claims import train_longer as claims  # noqa: E402
-from sgdsim.ledger import Claim  # noqa: E402
-from sgdsim.nets.runs import sweeps  # noqa: E402
+from sgdsim.claims import train_longer as claims
+from sgdsim.ledger import Claim
+from sgdsim.nets.runs import sweeps
 
 Rows = list[dict[str, Any]]
 #: Accuracies of the columns, those of the paper's ResNet-44.

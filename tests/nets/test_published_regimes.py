@@ -10,8 +10,8 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("sklearn")
 
-from sgdsim.nets import network_distance, network_regimes  # noqa: E402
-from sgdsim.nets.published import build  # noqa: E402
+from sgdsim.nets import network_distance, network_regimes
+from sgdsim.nets.published import build
 
 NET: dict[str, Any] = {"data": "digits", "images": 128, "test_images": 64, "pool": 1, "net": "resnet", "blocks": 1,
                        "width": 2, "norm": "batch", "ghost_batch_size": None, "momentum": 0.9, "weight_decay": 1e-4,

@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
+from toy_cells import toy
 
 from sgdsim.__main__ import main
 from sgdsim.nets import cell_files, grids, results, runs
@@ -24,16 +25,8 @@ HERE = Path(__file__).resolve().parent
 
 
 @pytest.fixture(autouse=True)
-def _toy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.syspath_prepend(HERE)
+def _cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("SGDSIM_CACHE", str(tmp_path / "cache"))
-
-
-def toy(*, rates: tuple[float, ...] = (.25, .5, 1., 2., 4.), best: float = 0., sleep: float = 0.,
-        batches: int = 2, **more) -> Sweep:
-    cells = grids.cells(batch_size=list(range(1, batches + 1)), momentum=0., learning_rate=list(rates),
-                        seed=[0, 1], best=best, sleep=sleep)
-    return Sweep("toys", "parabola", "toy_cells", tuple(cells), **{"objectives": ("train_loss",), **more})
 
 
 def test_a_row_says_everything(tmp_path: Path) -> None:

@@ -1,10 +1,11 @@
-"""Batch Hessians, largest stable learning rates and least dampings of small trained networks."""
+"""Batch Hessians, largest stable learning rates and least dampings of trained networks."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from sgdsim.nets.grids import cells
+from sgdsim.nets.pilots import pilot
 from sgdsim.nets.results import Row
 from sgdsim.nets.sweep import Sweep
 
@@ -20,16 +21,28 @@ CIFAR: Row = {"data": "cifar10", "images": 2048, "pool": 2, "network": "cnn", "h
 #: A network without batch norm in the manner of VGG, all of CIFAR-10 at full size.
 LARGE: Row = {"data": "cifar10", "images": 50_000, "pool": 1, "network": "cnn", "hidden": (32, 64, 128),
               "activation": "relu", "passes": 20, "training_rate": 0.02, "seed": 0}
+#: Images and training of the states in which networks of the papers' kinds are judged, on a CPU and on a GPU.
+SMALL: Row = {"data": "cifar10", "images": 1024, "test_images": 1000, "pool": 2, "passes": 12,
+              "training_batch_size": 32, "seed": 0}
+FULL: Row = {"data": "cifar10", "images": 10_000, "test_images": 10_000, "pool": 1, "passes": 20,
+             "training_batch_size": 128, "seed": 0}
+VGG: Row = {"net": "vgg", "norm": "none", "training_rate": 0.02}
+RESNET: Row = {"net": "resnet", "blocks": 1, "width": 8, "norm": "batch", "training_rate": 0.05}
+WRN: Row = {"net": "wide_resnet", "depth": 16, "widen": 2, "norm": "batch", "training_rate": 0.05}
+SMALL_CHANNELS, CHANNELS = ([8, 8], [16, 16], [32, 32]), ([64, 64], [128, 128], [256, 256])
+BOTH = ("hessian", "gauss_newton")
 #: Exponents of two of the lowest and the highest rate tried at a batch size.
 ADAM_RATES = {8: (-12, -6), 32: (-11, -5), 128: (-10, -4), 512: (-9, -3)}
+WIDE_ADAM_RATES = {16: (-13, -7), 64: (-12, -6), 256: (-11, -5), 1024: (-10, -4)}
 #: Labels, optimizer and momentum of a curve of limits.
 METHODS = (("own", "sgd", 0.0), ("own", "sgd", 0.9), ("given", "sgd", 0.0), ("given", "adam", 0.0), ("given", "sgd", 0.9))
 
 
 def experiments(scale: str) -> list[Sweep]:
-    """Sweeps at the scale `cpu` (digits live; Fashion-MNIST, CIFAR-10 stored) or `gpu` (all of CIFAR-10)."""
+    """Sweeps at the scale `cpu` (digits live; Fashion-MNIST, CIFAR-10 and pilots stored) or `gpu` (CIFAR-10)."""
     if scale == "gpu":
-        return [_edges("cifar50k", LARGE, 1024, draws=10), _limits("cifar50k", LARGE, [8, 32, 128, 512, 2048], runs=3)]
+        return [*_gpu(), _edges("cifar50k", LARGE, 1024, draws=10),
+                _limits("cifar50k", LARGE, [8, 32, 128, 512, 2048], runs=3)]
     leading: dict[str, Any] = {"estimate": "leading", "learning_rate": [0.05, 0.2], "batch_size": [4, 16, 64, 256]}
     batches: dict[str, Any] = {"learning_rate": [0.1, 0.4], "resolved": 16, "runs": 2}
     return [
@@ -49,7 +62,80 @@ def experiments(scale: str) -> list[Sweep]:
                   cell for batch_size, (low, high) in ADAM_RATES.items() for cell in cells(
                       data="fashion", images=4096, pool=2, hidden=(64, 64), epochs=8, batch_size=batch_size,
                       momentum=0.9, learning_rate=[2.0**k for k in range(low, high + 1)], seed=[0, 1, 2]))),
+        *_published(),
+        *_pilots(),
     ]
+
+
+def _published() -> list[Sweep]:
+    """Small networks of the papers' kinds, on 1024 images of 16 x 16."""
+    vgg, resnet = {**SMALL, **VGG, "channels": SMALL_CHANNELS}, {**SMALL, **RESNET}
+    sizes = [4, 8, 16, 32, 64, 128, 256]
+    words = "VGG-like network of six convolutions without normalisation", "ResNet-8 with batch norm"
+    return [
+        _published_edges("small_vgg_edges", words[0], vgg, {"running": sizes}, ("hessian",), draws=8, full_steps=40),
+        _published_edges("small_resnet_edges", words[1], resnet, {"running": sizes, "batch": sizes[::2]}, ("hessian",),
+                         draws=8, full_steps=40),
+        _published_limits("small_vgg_limits", words[0], vgg, {2: 4, 8: 4, 32: 4, 128: 2}),
+        _published_limits("small_resnet_limits", words[1], resnet, {2: 4, 8: 4, 32: 4, 128: 2}),
+    ]
+
+
+def _gpu() -> list[Sweep]:
+    """Extreme eigenvalues, largest stable rates, and the best rate of Adam, for the papers' kinds of networks."""
+    vgg, wrn = {**FULL, **VGG, "channels": CHANNELS}, {**FULL, **WRN}
+    sizes = [8 * 2**k for k in range(10)]
+    runs = {4: 3, 16: 3, 64: 3, 256: 2, 1024: 2, 2048: 2}
+    words = "VGG-like network of six convolutions without normalisation", "WRN-16-2 with batch norm"
+    return [
+        _published_edges("wrn_edges", words[1], wrn, {"running": sizes, "batch": sizes[::2]}, BOTH, draws=10),
+        _published_edges("vgg_edges", words[0], vgg, {"running": sizes}, BOTH, draws=10),
+        Sweep(TOPIC, "wrn_adam", "sgdsim.nets.network_cells", objectives=("train_loss",), device="auto", stacked=(),
+              title="CIFAR-10, 20,000 images, WRN-16-2 with ghost batch norm, 20 epochs of Adam at every batch size",
+              cells=tuple(cell for seed in range(2) for batch_size, (low, high) in WIDE_ADAM_RATES.items()
+                          for cell in cells(
+                              data="cifar10", images=20_000, test_images=10_000, pool=1, net="wide_resnet", depth=16,
+                              widen=2, norm="ghost", ghost_batch_size=64, optimizer="adam", momentum=0.9,
+                              weight_decay=5e-4, schedule="half-then-halve", augment=True, precision="bf16", epochs=20,
+                              batch_size=batch_size, learning_rate=[2.0**k for k in range(low, high + 1)], seed=seed))),
+        _published_limits("wrn_limits", words[1], wrn, runs),
+        _published_limits("vgg_limits", words[0], vgg, runs),
+    ]
+
+
+def _pilots() -> list[Sweep]:
+    """A few cells of each protocol for a GPU, cut short."""
+    full = {sweep.experiment: sweep for sweep in _gpu()}
+    short: dict[str, Any] = {"images": 256, "test_images": 100, "passes": 2, "training_batch_size": 32}
+    wide: dict[str, Any] = {"statistics": ["running", "batch"], "batch_size": [8, 32]}
+    return [
+        pilot(full["wrn_edges"], wide, draws=2, steps=8, full_steps=8, **short),
+        pilot(full["vgg_edges"], {"batch_size": [8, 32]}, draws=2, steps=8, full_steps=8, **short),
+        pilot(full["wrn_adam"], {"batch_size": [64], "learning_rate": [2.0**-9], "seed": [0]}, images=512,
+              test_images=100, epochs=2, precision="float32"),
+        pilot(full["wrn_limits"], {"batch_size": [4], "optimizer": ["sgd", "adam"]}, steps=10, runs=1, **short),
+        pilot(full["vgg_limits"], {"batch_size": [4], "optimizer": ["sgd", "adam"]}, steps=10, runs=1, **short),
+    ]
+
+
+def _published_edges(name: str, words: str, network: Row, sizes: dict[str, list[int]], kinds: tuple[str, ...],
+                     draws: int, full_steps: int = 60) -> Sweep:
+    grid = [cell for statistics, chosen in sizes.items() for cell in cells(
+        **network, statistics=statistics, batch_size=chosen, kinds=kinds, draws=draws, steps=25, full_steps=full_steps)]
+    return _of_published(name, "published_edges", grid, f"Extreme eigenvalues of batch Hessians: {words}")
+
+
+def _published_limits(name: str, words: str, network: Row, runs: dict[int, int]) -> Sweep:
+    grid = [cell for optimizer in ("sgd", "adam") for batch_size, count in runs.items() for cell in cells(
+        **network, optimizer=optimizer, momentum=0.0, batch_size=batch_size, steps=100, runs=count)]
+    return _of_published(name, "published_limits", grid, f"Largest stable learning rates: {words}")
+
+
+def _of_published(name: str, module: str, grid: list[Row], title: str) -> Sweep:
+    images, full = grid[0]["images"], grid[0]["pool"] == 1
+    return Sweep(TOPIC, name, f"sgdsim.nets.{module}", tuple(grid), stacked=(), curves=("batch_size",),
+                 device="auto" if full else "cpu",
+                 title=f"{title}, {images} images of CIFAR-10{'' if full else ' at 16 x 16 pixels'}")
 
 
 def _edges(name: str, network: Row, largest: int, draws: int, live: bool = False) -> Sweep:

@@ -1,0 +1,109 @@
+"""What Keskar et al. (2017) did on networks.
+
+Looked up, in the first arXiv version and the authors' code: data, batch sizes (256 and a tenth of the images), Adam,
+five runs, training until the loss ceased to improve, networks C1 to C4. From memory: the layers of F1 and F2.
+"""
+
+from __future__ import annotations
+
+from sgdsim.fidelity import Basis, Published
+
+__all__ = ["PROTOCOLS"]
+
+PAPER = "Keskar et al. (2017)"
+ENOUGH = "until the loss ceased to improve"
+NO_TIMIT, NO_DATA = "TIMIT is sold, not free to use", "CIFAR-100 is not among the data of this book"
+PERCEPTRON = {"net": "perceptron", "width": 512, "layers": 5, "norm": "batch"}
+
+F1 = Published(
+    f"{PAPER}, F1",
+    "mnist",
+    60_000,
+    "five layers of 512 with batch norm",
+    PERCEPTRON,
+    length=ENOUGH,
+    batch_sizes=(256, 6000),
+    seeds=5,
+)
+F2 = Published(
+    f"{PAPER}, F2", "timit", None, "seven layers of 512", length=ENOUGH, batch_sizes=(256,), seeds=5, beyond=NO_TIMIT
+)
+C1 = Published(
+    f"{PAPER}, C1",
+    "cifar10",
+    50_000,
+    "shallow convolutions with batch norm",
+    {"net": "keskar_c1"},
+    length=ENOUGH,
+    batch_sizes=(256, 5000),
+    seeds=5,
+    reconstructed=False,
+)
+C2 = Published(
+    f"{PAPER}, C2",
+    "cifar10",
+    50_000,
+    "VGG-like, with batch norm",
+    {"net": "vgg", "norm": "batch"},
+    length=ENOUGH,
+    batch_sizes=(256, 5000),
+    seeds=5,
+    reconstructed=False,
+)
+C34 = Published(
+    f"{PAPER}, C3 and C4",
+    "cifar100",
+    50_000,
+    "as C1 and C2",
+    length=ENOUGH,
+    batch_sizes=(256, 5000),
+    seeds=5,
+    beyond=NO_DATA,
+    reconstructed=False,
+)
+ALL = (F1, F2, C1, C2, C34)
+#: 100 epochs with each of two batch sizes, from every epoch of the small one.
+WARM = tuple(
+    Published(
+        f"{PAPER}, warm starts on {name}", data, images, words, settings, epochs=100, batch_sizes=sizes, beyond=why
+    )
+    for name, data, images, words, settings, sizes, why in (
+        ("F2", "timit", None, "seven layers of 512", None, (256,), NO_TIMIT),
+        ("C1", "cifar10", 50_000, "shallow convolutions with batch norm", {"net": "keskar_c1"}, (256, 5000), ""),
+    )
+)
+SWEEP = tuple(
+    Published(f"{PAPER}, batch sizes on {name}", data, images, words, settings, epochs=100, beyond=why)
+    for name, data, images, words, settings, why in (
+        ("F2", "timit", None, "seven layers of 512", None, NO_TIMIT),
+        ("C1", "cifar10", 50_000, "shallow convolutions with batch norm", {"net": "keskar_c1"}, ""),
+    )
+)
+JIANG = Published(
+    "Jiang et al. (2020)",
+    "cifar10",
+    50_000,
+    "convolutional networks of many sizes",
+    length="to one training loss",
+    beyond="thousands of trained networks: weeks of the fastest GPU",
+)
+_CUT = "No dropout; pairs are compared at one training loss, not where the loss ceased to improve."
+
+PROTOCOLS: dict[str, Basis] = {
+    "large-batches-end-in-sharper-minima": Basis(ALL, _CUT),
+    "sharpness-depends-on-the-radius": Basis(),
+    "sharper-along-the-line": Basis(ALL, _CUT),
+    "large-batches-stay-closer-to-the-start": Basis(ALL, _CUT),
+    "sharpness-gap-opens-late": Basis((F1, C1), _CUT),
+    "large-batch-generalisation-gap": Basis(ALL, _CUT),
+    "no-over-fitting-by-large-batches": Basis(ALL, _CUT),
+    "no-threshold-of-the-batch-size": Basis(SWEEP, "To one training loss, not for 100 epochs."),
+    "warm-start-by-small-batches": Basis(
+        WARM, "Four lengths of the start, not one for every epoch, and to one training loss."
+    ),
+    "augmentation-and-sharpness": Basis((C1,), "Their augmentations and other remedies were not looked up."),
+    "trained-sharpness-moves-at-will": Basis(),
+    "sharpness-and-test-error": Basis(
+        (JIANG, *ALL), "Eight settings of one perceptron, with the batch size and the rate as the only axes."
+    ),
+}
