@@ -25,16 +25,20 @@ def state_words(fidelity: Fidelity) -> str:
     >>> state_words(Fidelity("cut", False, ("epochs", "seeds"), "", (), ()))
     'cut (epochs, seeds)'
     """
-    word = fidelity.state if fidelity.own or fidelity.state != "full" else "full protocol"
-    why = ", ".join(fidelity.short) or ("see below" if fidelity.state == "cut" else "")
-    own = "our own experiment: " if fidelity.own else ""
-    return own + word + (f" ({why})" if fidelity.state == "cut" else "")
+    if fidelity.state != "cut":
+        return fidelity.state
+    why = "cells are missing" if fidelity.own else ", ".join(fidelity.short) or "see below"
+    return f"cut ({why})"
+
+
+def _title(fidelity: Fidelity) -> str:
+    return "Our own experiment, no published protocol" if fidelity.own else "Published protocol beside ours"
 
 
 def fidelity_html(fidelity: Fidelity) -> str:
     """A closed dropdown with both sides, what was cut in words, and what stays open."""
-    head = "Published" if fidelity.published else "Published: no network protocol"
-    groups = [(head, map(_published, fidelity.published)), ("Here", map(_here, fidelity.here))]
+    groups = [("Published", map(_published, fidelity.published))] if fidelity.published else []
+    groups.append(("Here", map(_here, fidelity.here)))
     if fidelity.pilots:
         groups.append(("Pilots: the open experiments cut short; they count for nothing", map(_here, fidelity.pilots)))
     body = "".join(_group(head, lines) for head, lines in groups)
@@ -43,14 +47,14 @@ def fidelity_html(fidelity: Fidelity) -> str:
     words = [("Also cut.", to_html(fidelity.cut))] if fidelity.cut else []
     words += [("Open.", f"<ul>{items}</ul>")] if items else []
     told = "".join(f'<div class="claim-small claim-caveat"><strong>{word}</strong> {text}</div>' for word, text in words)
-    return (f'<details class="claim-code claim-fidelity"><summary>Published protocol beside ours: '
+    return (f'<details class="claim-code claim-fidelity"><summary>{_title(fidelity)}: '
             f'<strong>{html.escape(state_words(fidelity))}</strong></summary><table class="claim-evidence">'
             f"<thead><tr>{heads}</tr></thead>{body}</table>{told}</details>")
 
 
 def fidelity_text(fidelity: Fidelity) -> str:
     """The same for a terminal, without the columns."""
-    lines = [f"  Published protocol beside ours: {state_words(fidelity)}"]
+    lines = [f"  {_title(fidelity)}: {state_words(fidelity)}"]
     rows = [("published", _published(one)) for one in fidelity.published]
     rows += [("here", _here(one)) for one in fidelity.here]
     lines += [f"    {side}: " + "; ".join(f"{head} {cell}" if head in ("batch sizes", "seeds") else cell

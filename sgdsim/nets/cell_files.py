@@ -16,7 +16,6 @@ import os
 import tempfile
 import zlib
 from pathlib import Path
-from typing import Any
 
 from sgdsim.nets import results
 from sgdsim.nets.results import Row
@@ -208,20 +207,16 @@ def _zipped(content: bytes) -> bytes:
     return gzip.compress(content, compresslevel=9, mtime=0)  # no time in the head: the same rows, the same bytes
 
 
-def _append(path: Path, content: bytes) -> None:
-    with open(path, "ab") as file:
-        _to_disk(file, content)
-
-
 def _write(path: Path, content: bytes) -> None:
     """Write so that a reader, also after a power cut, sees the old or the new content."""
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    with open(part, "wb") as file:
-        _to_disk(file, content)
+    part.unlink(missing_ok=True)
+    _append(part, content)
     os.replace(part, path)
 
 
-def _to_disk(file: Any, content: bytes) -> None:
-    file.write(content)
-    file.flush()
-    os.fsync(file.fileno())
+def _append(path: Path, content: bytes) -> None:
+    with open(path, "ab") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())

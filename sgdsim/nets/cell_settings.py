@@ -22,7 +22,8 @@ ONE_KIND = {"sgdsim.nets.autoencoder_cells": "autoencoder", "sgdsim.nets.languag
 SHAPE = ("depth", "widen", "blocks", "layers", "width", "hidden", "channels", "widths", "features", "embedding",
          "vocabulary", "norm", "ghost_batch_size", "batch_norm")
 OPTIMIZERS = {"sgd": "SGD", "adam": "Adam", "momentum": "SGD with momentum", "salr": "SALR", "sam": "SAM",
-              "norm": "by gradient norm"}
+              "norm": "by gradient norm", "svrg": "SVRG"}
+NORMS = {"none": "no normalisation", "batch": "batch norm", "ghost": "ghost batch norm", "skipinit": "SkipInit"}
 #: Measuring modules whose only optimizer is Adam: their cells need not say so.
 ADAM = ("sgdsim.nets.adam_training", "sgdsim.nets.sharp_minima")
 
@@ -84,7 +85,7 @@ def network(cell: Row, module: str = "") -> str:
     >>> network({"net": "wide_resnet", "depth": 16, "widen": 2}), network({"hidden": [64, 64]})
     ('Wide-ResNet (depth 16, widen 2)', 'perceptron (hidden 64-64)')
     >>> network({"net": "resnet", "blocks": 7, "norm": "ghost", "ghost_batch_size": 128})
-    'residual network (blocks 7, ghost norm, ghosts of 128)'
+    'residual network (blocks 7, ghost batch norm, ghosts of 128)'
     """
     known = "random features" if "features" in cell else ONE_KIND.get(module, "")
     name = str(cell.get("net", cell.get("network", known)))
@@ -114,7 +115,13 @@ def data_words(data: str, images: int | None) -> str:
 
 
 def _word(key: str, value: Any) -> str:
-    if value is True or key == "norm":
-        return key.replace("_", " ") if value is True else f"{value} norm"
+    if value is True:
+        return key.replace("_", " ")
+    if key == "norm":
+        return NORMS.get(value, str(value))
     key = "ghosts of" if key == "ghost_batch_size" else key
-    return f"{key} {'-'.join(map(str, value)) if isinstance(value, (list, tuple)) else value}"
+    return f"{key} {'-'.join(map(_joined, value)) if isinstance(value, (list, tuple)) else value}"
+
+
+def _joined(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)

@@ -16,7 +16,6 @@ from sgdsim.spectra.effective_rank import rank_of_values
 
 __all__ = ["inner_singular_values", "measure_cells", "predict_seconds"]
 
-#: Seconds that the singular values of a network take, as a multiple of what its largest matrix alone would.
 HALVINGS = 8  # steps at which ranks are taken: all, a half, a quarter, ...
 
 

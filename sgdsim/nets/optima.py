@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from sgdsim.nets.grids import table
 from sgdsim.nets.results import Row
 from sgdsim.statistics import CONFIDENCE, Estimate
 
-__all__ = ["block_contrast", "optimal_rates", "slope_weights"]
+__all__ = ["block_contrast", "exponent", "optimal_rates"]
 
 
 def optimal_rates(rows: Iterable[Row], metric: str, by: Sequence[str]) -> dict[tuple[Any, ...], np.ndarray]:
@@ -59,30 +59,36 @@ def _vertex(x: np.ndarray, y: np.ndarray) -> float:
     return float(x[k] + shift * (x[k + 1] - x[k - 1]) / 2)
 
 
-def slope_weights(x: Sequence[float], chosen: Sequence[bool] | None = None) -> np.ndarray:
-    """Weights of a least-squares slope against x, zero for what is not chosen; for `block_contrast`.
+def exponent(optima: Mapping[tuple[Any, ...], np.ndarray], chosen: Iterable[tuple[Any, ...]] | None = None,
+             axis: int = -1) -> Estimate:
+    """Power with which the best rate grows in a setting, with an interval: a `block_contrast` of all curves.
 
     Parameters
     ----------
-    x : sequence of float, shape (cells,)
-    chosen : sequence of bool, shape (cells,), optional
-        All cells by default.
+    optima : mapping
+        As `optimal_rates` gives it.
+    chosen : iterable of tuple, optional
+        Keys that the power is taken over; the others help to know the scatter. All by default.
+    axis : int
+        Place of the setting in a key.
 
     Raises
     ------
     ValueError
-        Fewer than two distinct values of x are chosen.
+        Fewer than two values of the setting are chosen.
 
     Examples
     --------
-    >>> slope_weights([0, 1, 2]) @ np.array([5.0, 7.0, 9.0])
-    np.float64(2.0)
+    >>> power = exponent({(8,): np.array([0.0, 0.1]), (32,): np.array([2.0, 2.1])})
+    >>> round(power.value, 12), power.n
+    (1.0, 2)
     """
-    values, use = np.asarray(x, float), np.ones(len(x), bool) if chosen is None else np.asarray(chosen, bool)
-    if len(np.unique(values[use])) < 2:
-        raise ValueError(f"x is {x!r} where chosen; allowed: at least two distinct values")
-    centred = np.where(use, values - values[use].mean(), 0.0)
-    return centred / (centred**2).sum()
+    wanted = set(optima if chosen is None else chosen)
+    x, use = np.log2([float(key[axis]) for key in optima]), np.array([key in wanted for key in optima])
+    if len(np.unique(x[use])) < 2:
+        raise ValueError(f"chosen is {sorted(wanted)}; allowed: keys with at least two values of the setting")
+    centred = np.where(use, x - x[use].mean(), 0.0)
+    return block_contrast(np.stack(list(optima.values())), centred / (centred**2).sum())
 
 
 def block_contrast(values: Any, weights: Any, confidence: float = CONFIDENCE) -> Estimate:
@@ -103,7 +109,7 @@ def block_contrast(values: Any, weights: Any, confidence: float = CONFIDENCE) ->
     Returns
     -------
     Estimate
-        Infinitely wide when a value is infinite in a cell that counts; `n` is the number of seeds.
+        Infinitely wide when a value is infinite; `n` is the number of seeds.
 
     Raises
     ------
@@ -124,7 +130,7 @@ def block_contrast(values: Any, weights: Any, confidence: float = CONFIDENCE) ->
     if abs(w.sum()) > 1e-9 * np.abs(w).max():
         raise ValueError(f"weights sum to {w.sum():.3g}; allowed: a sum of zero")
     if not np.isfinite(y).all():
-        return Estimate(float("nan"), -np.inf, np.inf, y.shape[1])
+        return Estimate(np.inf, -np.inf, np.inf, y.shape[1])
     value = float(w @ y.mean(axis=1))
     residual = y - y.mean(axis=1, keepdims=True) - y.mean(axis=0) + y.mean()
     freedom = (y.shape[0] - 1) * (y.shape[1] - 1)

@@ -21,7 +21,6 @@ from sgdsim.nets.threads import one_thread
 __all__ = ["measure_cells", "predict_seconds"]
 
 FACTOR = 1.5  # the loss after a stable run over the loss before it, at most: as in `stability_limits`
-COLLECT = 50  # batches from which Adam's moments are made before its first step
 TRIALS = (11, 5)  # about so many rates are tried for the first order of the images, and for each other one
 PROBES = 1024 / 3  # a run judges the loss at five points, on 1024 images, forward only: gradients of so many images
 
@@ -31,7 +30,8 @@ def measure_cells(configs: list[dict[str, Any]], device: str = "cpu") -> list[Me
     """Bisect for the largest stable rate, cell by cell, in float32.
 
     Settings: those of `sgdsim.nets.published_states.trained_state`; `optimizer`, `sgd` or `adam`; `momentum`;
-    `batch_size`; `steps` of a run; `runs`, orders of the images, one limit each.
+    `batch_size`; `steps` of a run; `runs`, orders of the images, one limit each; `collect`, batches from which Adam's
+    moments are made before its first step.
 
     Metrics: `limits`, one a run (see `largest_stable_learning_rate`); `start_loss`, with the statistics of a batch of at
     most 1024 images; `train_loss`, `test_accuracy` of the network.
@@ -45,7 +45,7 @@ def _measure(config: dict[str, Any], device: str) -> Measured:
     found = largest_stable_learning_rate(
         state.model.train(), cross_entropy, (state.data.x, state.data.y), batch_size=config["batch_size"],
         optimizer=config["optimizer"], momentum=config["momentum"], steps=config["steps"], factor=FACTOR,
-        seeds=range(config["runs"]), collect=COLLECT)
+        seeds=range(config["runs"]), collect=config["collect"])
     metrics = {"limits": list(found.limits), "start_loss": found.start_loss, "train_loss": state.judged["train_loss"],
                "test_accuracy": state.judged["test_accuracy"]}
     facts = state.facts | {"steps": config["steps"], "trials": len(found.trials)}

@@ -47,8 +47,9 @@ def measure_cells(configs: list[dict[str, Any]], device: str = "cpu") -> list[Me
 
     Settings: those of `sgdsim.nets.network_cells.measure_cells`, with `batch_sizes`, two, in place of `batch_size`; the
     two start equal. `radii` of the box, `starts` of each search, `columns` of the random subspace, `chunk` (images at
-    a time, of whose statistics batch normalisation makes use in the box and in the Hessian), `lanczos_steps`, `points`
-    of the line; `looks`, how often training and test set are judged on the way, and `levels` of the training loss.
+    a time, of whose statistics batch normalisation makes use in the box and in the Hessian), `lanczos_steps`; `points`
+    of the line, and `line_images`, how many images of each set it is judged on; `looks`, how often training and test
+    set are judged on the way, and `levels` of the training loss.
 
     Metrics, in lists of two: `losses` (and `train_loss`, the larger one), `train_accuracy`, `test_loss`,
     `test_accuracy`; `distance` from the start and `norm` of all weights; with one entry a radius, `sharpness` and
@@ -142,8 +143,9 @@ def _worst(box: BoxSharpness) -> float:
 
 def _line(ends: list[_End], data: ResidentData, config: dict[str, Any]) -> dict[str, Any]:
     positions = np.linspace(-1, 2, config["points"])
-    line = loss_line(between(ends[0].model, ends[1].model), (data.x, data.y), (data.test_x, data.test_y),
-                     positions=positions)
+    few = slice(config["line_images"])  # all at once, so that batch normalisation has the statistics of all
+    line = loss_line(between(ends[0].model, ends[1].model), (data.x[few], data.y[few]),
+                     (data.test_x[few], data.test_y[few]), positions=positions)
     return {"positions": positions.tolist(), "line": [line.losses.tolist(), line.accuracies.tolist()]}
 
 

@@ -142,19 +142,14 @@ def _named(name: str) -> Sweep:
 
 
 def _missing(name: str) -> int:
-    sweep = _named(name)
-    have = {} if sweep.live else by_settings(stored_rows(sweep))
-    return 0 if sweep.live else sum(canonical(cell) not in have for cell in sweep.cells)
+    if (sweep := _named(name)).live:
+        return 0
+    have = by_settings(stored_rows(sweep))
+    return sum(canonical(cell) not in have for cell in sweep.cells)
 
 
 def stored_rows(sweep: Sweep, *, but: Path | None = None) -> list[Row]:
-    """Rows of an experiment in all folders, the cache first; `but` names one to leave out.
-
-    Raises
-    ------
-    sgdsim.nets.cell_files.DamagedRows
-        A file holds a line that is no row of the experiment.
-    """
+    """Rows of an experiment in all folders, the cache first; `but` names one to leave out. Damage is a `ValueError`."""
     return [row for folder in reversed(runs_folders()) if but is None or folder.resolve() != but.resolve()
             for row in read_cells(folder / sweep.topic / f"{sweep.experiment}.jsonl")]
 
@@ -174,8 +169,7 @@ def measure(topic: str, scale: str = "cpu", folder: str | os.PathLike[str] | Non
     experiment : str, optional
         Only this one.
     progress, budget, jobs, scheduler, remeasure
-        See `sgdsim.nets.runner.run`; the budget in seconds is for all experiments together and holds a margin, see
-        `sgdsim.nets.pace.usable`.
+        See `sgdsim.nets.runner.run`; the budget is for all experiments, less the margin of `sgdsim.nets.pace.usable`.
 
     Returns
     -------

@@ -17,12 +17,24 @@ pytest.importorskip("torch")
 pytest.importorskip("sklearn")
 Image = pytest.importorskip("PIL.Image")
 
-from sgdsim.nets import cell_files, data, grids, measured_limits, results, runs, texts, word_texts  # noqa: E402
+from sgdsim.nets import (  # noqa: E402
+    cell_files,
+    data,
+    grids,
+    measured_limits,
+    published_states,
+    results,
+    runs,
+    texts,
+    word_texts,
+)
+from sgdsim.nets.network_training.resident import resident  # noqa: E402
 from sgdsim.nets.runner import run  # noqa: E402
 from sgdsim.nets.sweep import Sweep  # noqa: E402
 
 ALL = [(scale, sweep) for scale in runs.SCALES for topic in runs.TOPICS for sweep in runs.sweeps(topic, scale)]
-CACHED = (data.load, texts.load_text, word_texts.load_words, measured_limits._warm)
+CACHED = (data.load, texts.load_text, word_texts.load_words, measured_limits._warm, resident,
+          published_states.trained_state)
 STORED = Path(__file__).resolve().parents[2] / "data" / "runs"
 
 
@@ -67,7 +79,8 @@ def tiny(sweep: Sweep) -> Sweep:
            "features": 8, "replicas": 4, "examples": 48, "warm_steps": 2, "seeds": 2, "width": 8, "layers": 1,
            "length": 8, "channels": [4], "blocks": 1, "batch_sizes": [4, 16], "budget": 60_000, "starts": 1,
            "rescale": [2.0], "widen": 1, "ghost_batch_size": 8,
-           "test_examples": 32, "vocabulary": 20}
+           "test_examples": 32, "vocabulary": 20, "full_steps": 2, "passes": 1, "draws": 2, "runs": 1,
+           "collect": 2}
     rates = sorted({cell.get("learning_rate", 0.0) for cell in sweep.cells})[:2]
     cells = {}
     for cell in sweep.cells:

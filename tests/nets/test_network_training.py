@@ -395,3 +395,18 @@ def test_predicted_seconds_add_up() -> None:
     assert one > 0
     assert network_cells.predict_seconds([CELL, CELL | {"seed": 2}]) == pytest.approx(2 * one), "timed once in a process"
     assert network_cells.predict_seconds([CELL | {"epochs": 8}]) > 2.5 * one
+
+
+@pytest.mark.parametrize("stack, x", [
+    (StackedMLP((12, 5, 10), [1, 2]), torch.zeros(2, 8, 12)),
+    (published.StackedAutoencoder([1, 2], (12, 6, 2)), torch.zeros(2, 8, 12)),
+    (published.StackedLSTM(7, [1, 2], 6, 2, 3), torch.zeros(2, 8, 5, dtype=torch.int64)),
+    (published.StackedLSTM(7, [1, 2], 6, 1, None), torch.zeros(2, 8, 5, dtype=torch.int64)),
+], ids=["perceptrons", "autoencoders", "lstm", "lstm-one-hot"])
+def test_gradients_of_a_stack_stay_on_their_device(stack, x) -> None:
+    """The precondition of a capture again."""
+    stack = ReplayedStack(stack.to("meta"))
+    labels = torch.zeros(x.shape if x.ndim == 3 and x.dtype == torch.int64 else x.shape[:2], dtype=torch.int64)
+    with Reads("meta") as found:
+        stack.gradients(x.to("meta"), labels.to("meta"))
+    assert not found.reads and not [name for name in found.elsewhere if "_to_copy" not in name]

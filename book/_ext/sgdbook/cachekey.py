@@ -56,7 +56,8 @@ def dependencies(text):
     for module in digest.files_of_source(code):
         if module.is_relative_to(CLAIMS):       # its words and its code are shown, its rows are judged
             topic = module.relative_to(CLAIMS).with_suffix("").parts[0]
-            files |= {module} | _files(ROOT / "data/runs" / topic) | _files(ROOT / f"sgdsim/nets/experiments/{topic}.py")
+            files |= {module} | _files(CLAIMS / topic / "protocols.py") | _files(ROOT / "data/runs" / topic)
+            files |= _files(ROOT / f"sgdsim/nets/experiments/{topic}.py")
     return code, sorted(files)
 
 

@@ -28,6 +28,14 @@ from sgdsim.claims.batch_size_rmt.network_training import (
     limits_in_training,
 )
 from sgdsim.claims.batch_size_rmt.onset import adam_onset_falls
+from sgdsim.claims.batch_size_rmt.published_edges import (
+    batch_statistics_and_the_edge,
+    edges_of_published_networks,
+)
+from sgdsim.claims.batch_size_rmt.published_limits import (
+    adam_limits_of_published_networks,
+    limits_of_published_networks,
+)
 from sgdsim.claims.batch_size_rmt.scaling import half_a_power_at_most, linear_then_saturating
 from sgdsim.claims.batch_size_rmt.second_order import minimal_damping_law
 from sgdsim.claims.batch_size_rmt.spiked_hessians import batch_hessian_outlier, finite_population_noise
@@ -65,4 +73,8 @@ __all__ = [
     "adam_best_rate_of_networks",
     "damping_on_networks",
     "damping_with_batch_curvature",
+    "edges_of_published_networks",
+    "batch_statistics_and_the_edge",
+    "limits_of_published_networks",
+    "adam_limits_of_published_networks",
 ]

@@ -159,8 +159,18 @@ with an exponent of $\frac12$ in $B$, within 0.15, over batch sizes from 8 to 12
 @adam_best_rate_of_networks.check("network", title="4096 images of Fashion-MNIST, multilayer perceptron",
                                   runs=Runs("batch_size_rmt/fashion_adam"))
 def best_rate_on_fashion(claimed: Row, rows: Rows) -> Evidence:
+    return _best_rate(claimed, rows, 128)
+
+
+@adam_best_rate_of_networks.check("network", title="20,000 images of CIFAR-10, WRN-16-2, GPU, B from 16 to 256",
+                                  runs=Runs("batch_size_rmt/wrn_adam"))
+def best_rate_on_a_gpu(claimed: Row, rows: Rows) -> Evidence:
+    return _best_rate(claimed, rows, 256)
+
+
+def _best_rate(claimed: Row, rows: Rows, largest: int) -> Evidence:
     curves = table(rows, "train_loss", ("batch_size",))
-    sizes = [size for (size,) in curves if size <= 128]
+    sizes = [size for (size,) in curves if size <= largest]
     exponent = slope_estimate(sizes, [_vertex(curves[size,]) for size in sizes]).value
     return Evidence.slope(exponent, claimed["exponent"], claimed["band"], note="exponent of the best rate")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from sgdsim.claims.noise_benefit.batch_sizes import best_rate_against_batch_size, one_temperature_in_deep_networks
+from sgdsim.claims.noise_benefit.budgets import longer_training_cools_the_test_loss
 from sgdsim.claims.noise_benefit.generalization import (
     noise_helps_generalization,
     noise_shrinks_the_start,
@@ -41,4 +43,7 @@ __all__ = [
     "momentum_in_networks",
     "noise_in_networks",
     "budgets_of_a_network",
+    "longer_training_cools_the_test_loss",
+    "best_rate_against_batch_size",
+    "one_temperature_in_deep_networks",
 ]

@@ -26,6 +26,12 @@ from sgdsim.claims.random_reshuffling.logistic import (
 )
 from sgdsim.claims.random_reshuffling.networks import shuffling_in_networks, shuffling_in_softmax_regression
 from sgdsim.claims.random_reshuffling.nonconvex import smallest_gradient_without_convexity
+from sgdsim.claims.random_reshuffling.svrg_on_networks import (
+    svrg_in_networks,
+    svrg_in_softmax_regression,
+    variance_in_late_cycles,
+    variance_within_a_cycle,
+)
 from sgdsim.claims.random_reshuffling.variance_reduction import (
     no_floor_by_variance_reduction,
     variance_reduced_gradients,
@@ -57,4 +63,8 @@ __all__ = [
     "svrg_contraction",
     "saga_contraction",
     "no_floor_by_variance_reduction",
+    "svrg_in_softmax_regression",
+    "svrg_in_networks",
+    "variance_within_a_cycle",
+    "variance_in_late_cycles",
 ]

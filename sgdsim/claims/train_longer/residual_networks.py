@@ -105,7 +105,6 @@ early ones of the updates 20 to 4000, predicts the later ones better than $c\,t^
 a quarter of one another.""",
     source="Hoffer, Hubara and Soudry (2017), figure 2 (number from memory); the comparison of laws and the quarter are "
     "ours, and were settled before any row was measured",
-    caveat="Open: no row is measured yet.",
     reconstructed=True,
     claimed=_LOG,
     mutants={
@@ -150,7 +149,6 @@ $\lambda$. With $\lambda=0$ the power law predicts later updates better than the
 and 2048. With $\lambda=5\cdot10^{-4}$ at batch size 128, where relaxation takes $\frac{1-\beta}{\eta\lambda}=2000$
 updates, the logarithm predicts better than the power law in the window from 100 to 4000.""",
     source="Derived from the small networks of this chapter; settled before any row was measured",
-    caveat="Open: no row is measured yet.",
     reconstructed=True,
     claimed=_DECAY,
     mutants={

@@ -113,8 +113,8 @@ def _pilots() -> list[Sweep]:
         pilot(full["vgg_edges"], {"batch_size": [8, 32]}, draws=2, steps=8, full_steps=8, **short),
         pilot(full["wrn_adam"], {"batch_size": [64], "learning_rate": [2.0**-9], "seed": [0]}, images=512,
               test_images=100, epochs=2, precision="float32"),
-        pilot(full["wrn_limits"], {"batch_size": [4], "optimizer": ["sgd", "adam"]}, steps=10, runs=1, **short),
-        pilot(full["vgg_limits"], {"batch_size": [4], "optimizer": ["sgd", "adam"]}, steps=10, runs=1, **short),
+        pilot(full["wrn_limits"], {"batch_size": [4], "optimizer": ["sgd", "adam"]}, steps=10, runs=1, collect=2, **short),
+        pilot(full["vgg_limits"], {"batch_size": [4], "optimizer": ["sgd", "adam"]}, steps=10, runs=1, collect=2, **short),
     ]
 
 
@@ -126,8 +126,9 @@ def _published_edges(name: str, words: str, network: Row, sizes: dict[str, list[
 
 
 def _published_limits(name: str, words: str, network: Row, runs: dict[int, int]) -> Sweep:
-    grid = [cell for optimizer in ("sgd", "adam") for batch_size, count in runs.items() for cell in cells(
-        **network, optimizer=optimizer, momentum=0.0, batch_size=batch_size, steps=100, runs=count)]
+    grid = [cell for optimizer, collect in (("sgd", 0), ("adam", 50)) for batch_size, count in runs.items()
+            for cell in cells(**network, optimizer=optimizer, momentum=0.0, batch_size=batch_size, steps=100, runs=count,
+                              collect=collect)]
     return _of_published(name, "published_limits", grid, f"Largest stable learning rates: {words}")
 
 

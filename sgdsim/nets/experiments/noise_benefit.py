@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from sgdsim.nets.grids import cells
@@ -147,41 +148,47 @@ def _gpu_fashion() -> list[Sweep]:
 
 def _small() -> list[Sweep]:
     """Autoencoder and language models of a size that a CPU trains in stacks within two minutes each."""
-    codes = {2: (-3, 2), 8: (-1, 4), 32: (0, 6), 128: (0, 6), 512: (0, 6)}
-    texts = {2: (-1, 4), 8: (0, 5), 32: (1, 6), 128: (1, 7), 512: (1, 7)}
+    codes = _by_method({2: (-3, 2), 8: (-1, 4), 32: (0, 5)}, {128: (1, 4), 512: (1, 4)}, {128: (2, 6), 512: (3, 6)})
+    letters = _by_method({2: (-1, 4), 8: (0, 5), 32: (2, 6)}, {128: (1, 5), 512: (2, 5)}, {128: (4, 7), 512: (4, 7)})
+    words = _by_method({2: (-1, 4), 8: (0, 5), 32: (1, 6)}, {128: (1, 4), 512: (1, 4)}, {128: (3, 6), 512: (3, 6)})
+    short = {"epochs": 32, "examples": 1024, "test_examples": 256, "length": 8, "width": 16, "embedding": None}
     return [
         Sweep("noise_benefit", "mnist_autoencoder_small", AUTOENCODERS, objectives=LOSS,
-              title="MNIST, 2048 images, autoencoder 196-64-32-16, 16 epochs at every batch size", cells=_grid(
-                  codes, (SGD, HEAVY), epochs=16, images=2048, test_images=2048, pool=2, hidden=(64, 32, 16),
-                  seed=SMALL_SEEDS, **PICTURES)),
-        Sweep("noise_benefit", "shakespeare_lstm_small", LANGUAGE, objectives=LOSS,
-              title="Characters of Shakespeare, 1024 windows of 8, LSTM of 16 units, 32 epochs at every batch size",
-              cells=_grid(texts, (SGD, HEAVY), epochs=32, examples=1024, test_examples=256, length=8, width=16,
-                          embedding=None, seed=SMALL_SEEDS, **CHARACTERS)),
-        Sweep("noise_benefit", "union_lstm_small", LANGUAGE, objectives=LOSS,
-              title="Words of the State of the Union addresses, 1024 windows of 8, LSTM of 16 units, 32 epochs",
-              cells=_grid(texts, (SGD, HEAVY), epochs=32, examples=1024, test_examples=256, length=8, width=16,
-                          embedding=None, vocabulary=256, seed=SMALL_SEEDS, **WORDS)),
+              title="MNIST, 2048 images, autoencoder 196-64-32-16, 16 epochs at every batch size", cells=codes(
+                  epochs=16, images=2048, test_images=2048, pool=2, hidden=(64, 32, 16), **PICTURES)),
+        Sweep("noise_benefit", "shakespeare_lstm_small", LANGUAGE, objectives=LOSS, cells=letters(**short, **CHARACTERS),
+              title="Characters of Shakespeare, 1024 windows of 8, LSTM of 16 units, 32 epochs at every batch size"),
+        Sweep("noise_benefit", "union_lstm_small", LANGUAGE, objectives=LOSS, cells=words(vocabulary=128, **short, **WORDS),
+              title="Words of the State of the Union addresses, 1024 windows of 8, LSTM of 16 units, 32 epochs"),
     ]
+
+
+def _by_method(small: dict[int, tuple[int, int]], plain: dict[int, tuple[int, int]],
+               heavy: dict[int, tuple[int, int]]) -> Callable[..., tuple[Row, ...]]:
+    """Grids of both methods: the same effective rates at small batch sizes, each method's own at large ones."""
+    def grid(**settings: Any) -> tuple[Row, ...]:
+        return (*_grid(small, (SGD, HEAVY), seed=SMALL_SEEDS, **settings), *_grid(plain, (SGD,), seed=SMALL_SEEDS, **settings),
+                *_grid(heavy, (HEAVY,), seed=SMALL_SEEDS, **settings))
+
+    return grid
 
 
 def _pilots() -> list[Sweep]:
     """A few cells of each protocol for a GPU, cut short."""
     full = {sweep.experiment: sweep for sweep in _gpu()}
-    one: dict[str, list[Any]] = {"seed": [0]}
+    few: dict[str, Any] = {"images": 512, "test_images": 256, "epochs": 1, "precision": "float32"}
+
+    def some(experiment: str, effective: float, momenta: tuple[float, ...] = (HEAVY,), sizes: tuple[int, ...] = (64,),
+             **cut: Any) -> Sweep:
+        return pilot(full[experiment], {"seed": [0], "batch_size": list(sizes), "momentum": list(momenta), "learning_rate":
+                                        [(1 - momentum) * effective for momentum in momenta]}, **cut)
+
     return [
-        pilot(full["cifar20k_epochs"], one | {"batch_size": [64, 256], "momentum": [HEAVY], "learning_rate": _rates(1, 1, HEAVY)},
-              images=512, test_images=256, epochs=2, precision="float32"),
-        pilot(full["cifar20k_steps"], one | {"batch_size": [32], "learning_rate": _rates(-1, -1, HEAVY)},
-              images=512, test_images=256, steps=8, precision="float32"),
-        pilot(full["cifar20k_budgets"], one | {"learning_rate": _rates(0, 0, HEAVY)},
-              images=512, test_images=256, epochs=1, precision="float32"),
-        pilot(full["cifar20k_skipinit_epochs"], one | {"batch_size": [64], "momentum": [HEAVY], "learning_rate": _rates(-1, -1, HEAVY)},
-              images=512, test_images=256, epochs=2, precision="float32"),
-        pilot(full["mnist_autoencoder"], one | {"batch_size": [64, 256], "learning_rate": [1.0, *_rates(0, 0, HEAVY)]},
-              images=4096, test_images=1024, epochs=1),
-        pilot(full["shakespeare_lstm"], one | {"batch_size": [16, 64], "learning_rate": [2.0, *_rates(1, 1, HEAVY)]},
-              examples=512, test_examples=64, epochs=1),
-        pilot(full["union_lstm"], one | {"batch_size": [16, 64], "learning_rate": [2.0, *_rates(1, 1, HEAVY)]},
-              examples=256, test_examples=64, epochs=1),
+        some("mnist_autoencoder", 1.0, (SGD, HEAVY), (64, 256), images=4096, test_images=1024, epochs=1),
+        some("shakespeare_lstm", 2.0, (SGD, HEAVY), (16, 64), examples=512, test_examples=64, epochs=1),
+        some("union_lstm", 2.0, (SGD, HEAVY), (16, 64), examples=256, test_examples=64, epochs=1),
+        some("cifar20k_epochs", 2.0, sizes=(64, 256), **few),
+        some("cifar20k_steps", 0.5, sizes=(32,), steps=8, **{k: v for k, v in few.items() if k != "epochs"}),
+        some("cifar20k_budgets", 1.0, **few),
+        some("cifar20k_skipinit_epochs", 0.5, **few),
     ]

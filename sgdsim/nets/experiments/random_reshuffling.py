@@ -1,8 +1,11 @@
-"""Orders of the samples on real images: softmax regression, a small network, and a residual network on a GPU."""
+"""Orders of the samples, and SVRG, on real images: softmax regression, small networks, large ones on a GPU."""
 
 from __future__ import annotations
 
+from typing import Any
+
 from sgdsim.nets.grids import cells
+from sgdsim.nets.pilots import pilot
 from sgdsim.nets.results import Row
 from sgdsim.nets.sweep import Sweep
 
@@ -15,6 +18,7 @@ MNIST = {"data": "mnist", "images": 2000, "test_images": 10_000, "pool": 2, **NO
 CIFAR = {"data": "cifar10", "images": 20_000, "test_images": 10_000, "pool": 1, "pixels": "normalised",
          "label_noise": 0.0, "l2": 5e-4, "momentum": 0.0}
 RATES = [0.1, 0.03, 0.01]
+SVRG: Row = {"method": ["sgd", "svrg"], "momentum": 0.0, "inner_epochs": 1, "draws": 16, "epochs": 30}
 
 
 def experiments(scale: str) -> list[Sweep]:
@@ -23,14 +27,52 @@ def experiments(scale: str) -> list[Sweep]:
         grid = cells(order=ORDERS, net="wide_resnet", depth=16, widen=2, precision="bf16", batch_size=125,
                      learning_rate=RATES, epochs=30, seed=[0, 1, 2], **CIFAR)
         return [_sweep("cifar20k_resnet", grid, "CIFAR-10, 20,000 images, WRN-16-2 with SkipInit, no augmentation",
-                       device="auto", largest_stack=12)]
+                       device="auto", largest_stack=12), *_large_svrg()]
     start = "softmax regression from its minimiser"
     return [
         _sweep("digits_softmax", _softmax(30, 30, DIGITS), f"Digits, {start}", live=True),
         _sweep("digits_network", _network(DIGITS), "Digits, one hidden layer of 32 tanh units", live=True),
         _sweep("mnist_softmax", _softmax(48, 24, MNIST), f"MNIST, 2000 images of 14 x 14, {start}"),
         _sweep("mnist_network", _network(MNIST), "MNIST, 2000 images of 14 x 14, one hidden layer of 32 tanh units"),
+        _svrg("digits_svrg", "Digits, softmax regression", live=True, grid=cells(
+            data="digits", images=1280, test_images=517, pool=1, net="softmax", l2=0.01, batch_size=16,
+            learning_rate=_powers(-5, 0), seed=[0, 1, 2, 3], **SVRG)),
+        _svrg("fashion_svrg", "Fashion-MNIST, 2048 images, two hidden layers of 32 units, with and without batch norm",
+              [cell for net, low, high in (("mlp", -6, -1), ("mlp_batch_norm", -5, 0)) for cell in cells(
+                  data="fashion", images=2048, test_images=10_000, pool=2, net=net, hidden=(32, 32), l2=0.0,
+                  batch_size=32, learning_rate=_powers(low, high), seed=list(range(6)), **SVRG)]),
+        *_svrg_pilots(),
     ]
+
+
+def _powers(low: int, high: int) -> list[float]:
+    return [2.0**k for k in range(low, high + 1)]
+
+
+def _large_svrg() -> list[Sweep]:
+    """Without augmentation: it would leave no finite sum."""
+    data: Row = {"data": "cifar10", "images": 20_480, "test_images": 10_000, "pool": 1, "l2": 5e-4, "batch_size": 128}
+    seeds: list[Any] = [0, 1]
+    return [
+        _svrg("wrn_svrg", "CIFAR-10, 20,480 images, WRN-16-2 with batch norm", device="auto", grid=cells(
+            seed=seeds, net="wide_resnet", depth=16, widen=2, norm="batch", learning_rate=_powers(-5, 0), **data, **SVRG)),
+        _svrg("vgg_svrg", "CIFAR-10, 20,480 images, VGG-like network of six convolutions without normalisation",
+              device="auto", grid=cells(seed=seeds, net="vgg", channels=([64, 64], [128, 128], [256, 256]), norm="none",
+                                        learning_rate=_powers(-9, -4), **data, **SVRG)),
+    ]
+
+
+def _svrg_pilots() -> list[Sweep]:
+    """The protocols for a GPU on 256 images, at one rate: two cycles of SVRG."""
+    chosen, short = {"seed": [0]}, {"images": 256, "test_images": 100, "batch_size": 32, "epochs": 6, "draws": 4}
+    rates = {"wrn_svrg": 2.0**-4, "vgg_svrg": 2.0**-6}
+    return [pilot(sweep, {**chosen, "learning_rate": [rates[sweep.experiment]]}, **short) for sweep in _large_svrg()]
+
+
+def _svrg(name: str, title: str, grid: list[Row], live: bool = False, device: str = "cpu") -> Sweep:
+    return Sweep("random_reshuffling", name, "sgdsim.nets.svrg_training", tuple(grid), live=live, device=device,
+                 title=f"{title}: SGD and SVRG at equal numbers of sample gradients", curves=("net", "method"),
+                 stacked=("learning_rate", "seed") if device == "cpu" else (), objectives=("train_loss",))
 
 
 def _softmax(epochs: int, seeds: int, data: Row) -> list[Row]:

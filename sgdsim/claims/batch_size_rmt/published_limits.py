@@ -1,0 +1,130 @@
+"""Claims on the largest stable learning rate of the papers' kinds of networks in training: SGD and Adam.
+
+A row (`sgdsim.nets.published_limits`) holds one limit for each order of the images.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sgdsim.claims.batch_size_rmt._network_rows import Row, Rows, batch_size
+from sgdsim.claims.batch_size_rmt.published_edges import FULL_VGG, FULL_WRN, SMALL_RESNET, SMALL_VGG
+from sgdsim.evidence import Evidence
+from sgdsim.ledger import Claim
+from sgdsim.nets.runs import Runs
+from sgdsim.statistics import Estimate, slope_estimate
+
+__all__ = ["adam_limits_of_published_networks", "limits_of", "limits_of_published_networks"]
+
+
+def limits_of(rows: Rows, optimizer: str) -> dict[int, np.ndarray]:
+    """Limits of each order of the images, by batch size."""
+    chosen = sorted((row for row in rows if row["config"]["optimizer"] == optimizer), key=batch_size)
+    return {batch_size(row): np.array(row["metrics"]["limits"]) for row in chosen}
+
+
+def _exponent(limits: dict[int, np.ndarray], sizes: list[int]) -> Estimate:
+    """Slope over all orders of the images."""
+    return slope_estimate(np.concatenate([np.full(len(limits[size]), float(size)) for size in sizes]),
+                          np.concatenate([limits[size] for size in sizes]))
+
+
+# --- SGD -----------------------------------------------------------------------------------------------------
+
+_SGD = {"small": 1.0, "band": 0.35, "saturates": 0.35}
+
+limits_of_published_networks = Claim(
+    "limits-of-published-networks",
+    title="VGG-like and residual networks in training: the largest stable rate of SGD is linear, then constant",
+    statement=r"""Training from the same weights, a run of 100 steps counted as stable when its loss ends at most 1.5
+times as large as it began; batch norm by the statistics of each batch. The largest stable rate of plain SGD grows over the
+three smallest batch sizes with an exponent of 1 within 0.35, and between the two largest with one below 0.35.""",
+    source="Linear, then constant: Granziol, Zohren and Roberts (2022), for VGG and WideResNet, read in the abstract. At this "
+    "size, with these bands: measured here; bands, and that the residual network refutes it, after a look at a prototype.",
+    caveat="With batch norm the limit grows faster than the batch and goes on growing: its small batches have noisy statistics "
+    "as well as noisy gradients. What counts as stable is a convention.",
+    reconstructed=True,
+    claimed=_SGD,
+    mutants={
+        "square-root scaling": _SGD | {"small": 0.5},
+        "constant": _SGD | {"small": 0.0},
+        "falling at large batches": _SGD | {"saturates": -0.5},
+        "anything that grows": {"small": 2.0, "band": 2.0, "saturates": 2.0},
+    },
+)
+
+
+def _sgd(claimed: Row, rows: Rows) -> Evidence:
+    limits = limits_of(rows, "sgd")
+    sizes = list(limits)
+    last = np.log(limits[sizes[-1]].mean() / limits[sizes[-2]].mean()) / np.log(sizes[-1] / sizes[-2])
+    return Evidence.contrast(
+        Evidence.slope(_exponent(limits, sizes[:3]), claimed["small"], claimed["band"], note="exponent, small batches"),
+        Evidence.at_most(float(last), claimed["saturates"], note="exponent, large batches"))
+
+
+@limits_of_published_networks.check("network", title=SMALL_VGG, runs=Runs("batch_size_rmt/small_vgg_limits"))
+def limits_of_a_small_vgg(claimed: Row, rows: Rows) -> Evidence:
+    return _sgd(claimed, rows)
+
+
+@limits_of_published_networks.check("network", title=SMALL_RESNET, expect="refuted",
+                                    runs=Runs("batch_size_rmt/small_resnet_limits"))
+def limits_of_a_small_resnet(claimed: Row, rows: Rows) -> Evidence:
+    return _sgd(claimed, rows)
+
+
+@limits_of_published_networks.check("network", title=FULL_VGG, runs=Runs("batch_size_rmt/vgg_limits"))
+def limits_of_a_vgg(claimed: Row, rows: Rows) -> Evidence:
+    return _sgd(claimed, rows)
+
+
+@limits_of_published_networks.check("network", title=FULL_WRN, runs=Runs("batch_size_rmt/wrn_limits"))
+def limits_of_a_wide_resnet(claimed: Row, rows: Rows) -> Evidence:
+    return _sgd(claimed, rows)
+
+
+# --- Adam ----------------------------------------------------------------------------------------------------
+
+_ADAM = {"exponent": 0.5, "band": 0.15}
+
+adam_limits_of_published_networks = Claim(
+    "adam-limits-of-published-networks",
+    title="VGG-like and residual networks in training: the largest stable rate of Adam and the root of the batch",
+    statement=r"""As before, with Adam, $\beta=(0.9,0.999)$, begun with the moments of 50 batches. Its largest stable rate
+grows over the three smallest batch sizes with an exponent of $\frac12$ within 0.15.""",
+    source="Granziol, Zohren and Roberts (2022), read in the abstract; for a stability limit, at this size, with this band: "
+    "measured here; that the small networks refute it was entered after a look at a prototype.",
+    caveat="The limit grows faster than the root, as it does for the other small networks of this chapter; it is the exponent "
+    "of a threshold. The best rate is nearer to the law.",
+    reconstructed=True,
+    claimed=_ADAM,
+    mutants={"constant": _ADAM | {"exponent": 0.0}, "between the root and linear": {"exponent": 0.8, "band": 0.3}},
+)
+
+
+def _adam(claimed: Row, rows: Rows) -> Evidence:
+    limits = limits_of(rows, "adam")
+    return Evidence.slope(_exponent(limits, list(limits)[:3]), claimed["exponent"], claimed["band"])
+
+
+@adam_limits_of_published_networks.check("network", title=SMALL_VGG, expect="refuted",
+                                         runs=Runs("batch_size_rmt/small_vgg_limits"))
+def adam_limits_of_a_small_vgg(claimed: Row, rows: Rows) -> Evidence:
+    return _adam(claimed, rows)
+
+
+@adam_limits_of_published_networks.check("network", title=SMALL_RESNET, expect="refuted",
+                                         runs=Runs("batch_size_rmt/small_resnet_limits"))
+def adam_limits_of_a_small_resnet(claimed: Row, rows: Rows) -> Evidence:
+    return _adam(claimed, rows)
+
+
+@adam_limits_of_published_networks.check("network", title=FULL_VGG, runs=Runs("batch_size_rmt/vgg_limits"))
+def adam_limits_of_a_vgg(claimed: Row, rows: Rows) -> Evidence:
+    return _adam(claimed, rows)
+
+
+@adam_limits_of_published_networks.check("network", title=FULL_WRN, runs=Runs("batch_size_rmt/wrn_limits"))
+def adam_limits_of_a_wide_resnet(claimed: Row, rows: Rows) -> Evidence:
+    return _adam(claimed, rows)
