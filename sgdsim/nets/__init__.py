@@ -31,6 +31,7 @@ _MODULE_OF = {
     "load": "data",
     "measure": "runs",
     "minibatches": "batches",
+    "pilot": "pilots",
     "per_sample_hessian_noise": "curvature",
     "rows": "runs",
     "sampler": "samplers",
@@ -38,6 +39,7 @@ _MODULE_OF = {
     "sweeps": "runs",
     "table": "grids",
     "train": "training",
+    "train_network": "network_training",
 }
 
 __all__ = sorted(_MODULE_OF)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sgdsim.nets.cell_files import read_cells
-from sgdsim.nets.experiment_summary import data_of, data_words, images_of, seeds
+from sgdsim.nets.cell_settings import data_of, data_words, images_of, seeds
 from sgdsim.nets.measuring import device_named
 from sgdsim.nets.pace import History, words
 from sgdsim.nets.pilots import SUFFIX
@@ -44,7 +44,8 @@ class Holding:
     seconds : float
         Time that all stored rows took.
     rest : float or None
-        Estimated seconds for what is missing, on `rest_on`; None where nothing stored allows an estimate.
+        Upper estimate of the seconds for what is missing, on `rest_on`, see `sgdsim.nets.pace.History`; None where
+        nothing stored allows one.
     rest_on : str
         Device that the estimate is for, and what it stands on: rows of the experiment, its pilot, or a calibration.
     command : str
@@ -136,17 +137,30 @@ def _holding(sweep: Sweep, scale: str, all_rows: dict[str, dict[str, Row]], cali
 
 
 def _rest(sweep: Sweep, missing: list[Row], all_rows: dict[str, dict[str, Row]]) -> tuple[float | None, str]:
-    """Seconds for the missing cells at the speed of the experiment's own rows, else of its pilot's, and where."""
-    for rows, like, whose in ((all_rows[sweep.experiment], "any", "its rows"),
-                              (all_rows.get(sweep.experiment + SUFFIX, {}), "kind", "its pilot")):
-        if rows:
-            latest = max(rows.values(), key=lambda row: row["provenance"]["started"])["provenance"]["device"]
-            history = History()
-            history.add_rows(list(rows.values()), latest)
-            seconds = [history.seconds(group, like) for group in sweep.groups(missing)]
-            known = [each for each in seconds if each is not None]
-            return (sum(known), f"{latest}, by {whose}") if len(known) == len(seconds) else (None, "")
-    return None, ""
+    """Seconds for the missing cells at the speed of the experiment's own rows, else of its pilot's, and where.
+
+    A pilot may run in another precision, as CPUs are slow in bf16: the time is then for the pilot's.
+    """
+    groups = sweep.groups(missing)
+    if rows := list(all_rows[sweep.experiment].values()):
+        return _at_speed_of(rows, groups, "any", "its rows")
+    pilot = [{**row, "config": _unprecise(row["config"])} for row in all_rows.get(sweep.experiment + SUFFIX, {}).values()]
+    return _at_speed_of(pilot, [list(map(_unprecise, group)) for group in groups], "kind", "its pilot")
+
+
+def _at_speed_of(rows: list[Row], groups: list[list[Row]], like: str, whose: str) -> tuple[float | None, str]:
+    if not rows:
+        return None, ""
+    device = max((row["provenance"] for row in rows), key=lambda facts: facts["started"])["device"]
+    history = History()
+    history.add_rows(rows, device)
+    seconds = [history.seconds(group, like) for group in groups]
+    known = [each for each in seconds if each is not None]
+    return (sum(known), f"{device}, by {whose}") if len(known) == len(seconds) else (None, "")
+
+
+def _unprecise(config: Row) -> Row:
+    return {name: value for name, value in config.items() if name != "precision"}
 
 
 def _calibrated(sweep: Sweep, missing: list[Row]) -> tuple[float | None, str]:
@@ -183,4 +197,4 @@ def rest(held: Holding) -> str:
     """Estimated time for what is missing, in words."""
     if not held.missing:
         return ""
-    return "time unknown" if held.rest is None else f"about {words(held.rest)} ({held.rest_on})"
+    return "time unknown" if held.rest is None else f"at most about {words(held.rest)} ({held.rest_on})"

@@ -32,8 +32,8 @@ def measure_cells(configs: list[dict[str, Any]], device: str = "cpu") -> list[Me
 
     Settings: `data`, `examples`, `test_examples`, `length`, `vocabulary` (see `windows`); `width`, `layers` and
     `embedding` (null for none; see `sgdsim.nets.published.StackedLSTM`); `batch_size` in windows, `learning_rate`,
-    `momentum`, `weight_decay`, `schedule`, `seed`, `order`; `epochs` or `steps`. Every window starts from a state
-    of zeros.
+    `momentum`, `weight_decay`, `schedule`, `seed`; `epochs` or `steps`. Every epoch passes through all windows in a
+    new order, and every window starts from a state of zeros.
 
     Metrics: `train_loss` and `test_loss`, mean cross-entropy a symbol in nats, over all training windows after the
     last step and over the held-out ones; `curve_t`, `curve_loss`.
@@ -77,8 +77,8 @@ def windows(config: dict[str, Any]) -> tuple[tuple[Tensor, Tensor, Tensor, Tenso
         text = load_text(config["data"])
         x, y = sequences(text.codes, length, n + test)
         arrays, symbols, checksum = (x[:n], y[:n], x[n:], y[n:]), len(text.alphabet), text.sha256
-    x, y, test_x, test_y = map(torch.from_numpy, arrays)
-    return (x, y, test_x, test_y), symbols, {"data": config["data"], "data_sha256": checksum, "symbols": symbols}
+    codes, following, test_codes, test_following = map(torch.from_numpy, arrays)
+    return (codes, following, test_codes, test_following), symbols, {"data": config["data"], "data_sha256": checksum, "symbols": symbols}
 
 
 def _population(configs: list[dict[str, Any]], device: str) -> Population:
@@ -86,7 +86,7 @@ def _population(configs: list[dict[str, Any]], device: str) -> Population:
     arrays, symbols, facts = windows(first)
     x, y, test_x, test_y = (array.to(device) for array in arrays)
     stack = StackedLSTM(symbols, seeds, first["width"], first["layers"], first["embedding"]).to(device)
-    indices = batch_indices(len(x), seeds, first["batch_size"], first["order"], device)
+    indices = batch_indices(len(x), seeds, first["batch_size"], device=device)
     chunk = max(1, LARGEST // (len(seeds) * first["length"] * symbols))
 
     def judge() -> dict[str, Tensor]:

@@ -38,16 +38,16 @@ def measure_cells(configs: list[dict[str, Any]], device: str = "cpu") -> list[Me
 def inner_singular_values(model: nn.Module) -> list[np.ndarray]:
     """Singular values of all weight matrices but the first, the last and those of 1 x 1 shortcuts, largest first.
 
-    Convolutions are matrices of output channels by patch. The first layer's rank is bounded by the pixels or colours,
-    the last one's by the classes.
+    Of fewer than three matrices all count. Convolutions are matrices of output channels by patch. The first layer's
+    rank is bounded by the pixels or colours, the last one's by the classes.
 
     Examples
     --------
     >>> [len(s) for s in inner_singular_values(nn.Sequential(nn.Linear(4, 3), nn.Linear(3, 3), nn.Linear(3, 2)))]
     [3]
     """
-    inner = list(layer_singular_values(model).items())[1:-1]
-    return [values for name, values in inner if "shortcut" not in name]
+    found = list(layer_singular_values(model).items())
+    return [values for name, values in found[1:-1] or found if "shortcut" not in name]
 
 
 def _cell(config: dict[str, Any], device: str) -> Measured:
@@ -77,7 +77,7 @@ def _ranks(spectra: dict[int, list[np.ndarray]], tolerances: list[float]) -> dic
 
 
 def predict_seconds(configs: list[dict[str, Any]], device: str = "cpu") -> float:
-    """Seconds that `measure_cells` will take for these cells; singular values, once in a hundred steps, are left out."""
+    """Seconds that `measure_cells` will take for these cells; singular values are left out."""
     return network_cells.predict_seconds(configs, device)
 
 

@@ -42,7 +42,7 @@ def optimal_rates(rows: Iterable[Row], metric: str, by: Sequence[str]) -> dict[t
     {(8,): array([0.25])}
     """
     sign = -1.0 if "accuracy" in metric else 1.0
-    return {key: np.array([_vertex(np.log2(list(curve)), sign * losses) for losses in np.stack(list(curve.values()), 1)])
+    return {key: np.array([_vertex(np.log2(list(curve)), sign * losses) for losses in np.stack([*curve.values()], 1)])
             for key, curve in table(rows, metric, by).items()}
 
 

@@ -15,7 +15,7 @@ __all__ = ["History", "Pace", "parse_duration", "steps_of", "usable", "words"]
 UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
 #: Settings that change how long a run is or what it finds, but not what one of its steps costs.
 FREE = {"seed", "code", "learning_rate", "momentum", "weight_decay", "epochs", "steps", "images", "test_images", "schedule",
-        "batch_size", "label_noise"}
+        "batch_size", "label_noise", "examples", "test_examples", "milestones"}
 
 
 def parse_duration(text: str) -> float:
@@ -81,9 +81,10 @@ def steps_of(config: Row) -> int | None:
     """
     if config.get("steps"):
         return int(config["steps"])
-    if {"epochs", "images", "batch_size"} <= set(config):
-        return int(config["epochs"] * (config["images"] // config["batch_size"]))
-    return None
+    examples = config.get("images", config.get("examples"))
+    if not examples or not {"epochs", "batch_size"} <= set(config):
+        return None
+    return int(config["epochs"] * (examples // config["batch_size"]))
 
 
 class History:
@@ -114,10 +115,14 @@ class History:
             times[amount] = max(seconds, times.get(amount, 0.0))
 
     def add_rows(self, rows: list[Row], device: str | None = None) -> None:
-        """Remember what rows say about the time of their groups, those of one device only where it is named."""
+        """Remember what rows say about the time of their groups, those of one device only where it is named.
+
+        Rows of diverged cells are left out: such a cell may have ended early.
+        """
         for row in rows:
             facts = row["provenance"]
-            if device in (None, facts.get("device")) and {"wall_group_s", "population"} <= set(facts):
+            known = {"wall_group_s", "population"} <= set(facts) and row["status"] == "ok"
+            if known and device in (None, facts.get("device")):
                 self.add([row["config"]] * facts["population"], facts["wall_group_s"])
 
     def seconds(self, configs: list[Row], like: str = "any") -> float | None:
@@ -160,10 +165,10 @@ class Pace:
     """Says of each group whether it may begin, within a budget of seconds.
 
     A group may begin when its predicted time, times the worst ratio of measured to predicted time in this run (at
-    least 1), ends within the budget. Prediction: the history where it holds the same step, else `calibrate`, which the measuring module may offer and
-    which is asked once for each shape, else what the history says about other steps. The first group of all begins
-    unpredicted where nothing is known. A group that does not fit is passed over: what comes later may fit, and
-    the next run begins with what was passed over.
+    least 1), ends within the budget. Prediction: the history where it holds the same step, else `calibrate`, which the
+    measuring module may offer and which is asked once for each shape (and takes a few seconds itself), else what the
+    history says about other steps. The first group of all begins unpredicted where nothing is known. A group that does
+    not fit is passed over: what comes later may fit, and the next run begins with what was passed over.
     """
 
     def __init__(self, budget: float | None, history: History, calibrate: Callable[[list[Row], str], float] | None = None,
@@ -199,7 +204,7 @@ class Pace:
         return self._clock() + self._worst * (self.expected(configs) or 0.0) <= self._end
 
     def took(self, configs: list[Row], seconds: float) -> None:
-        """Learn from a group that was measured."""
+        """Learn from a group that was measured to its end."""
         if (expected := self.expected(configs)) is not None:
             self._worst = max(self._worst, seconds / max(expected, 1.0))  # below a second it is noise
         self.history.add(configs, seconds)

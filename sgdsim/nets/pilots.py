@@ -62,7 +62,7 @@ def pilot(sweep: Sweep, choose: dict[str, list[Any]], **cut: Any) -> Sweep:
     words = ", ".join(f"{name} {value}" for name, value in new.items())
     return dataclasses.replace(
         sweep, experiment=sweep.experiment + SUFFIX, cells=tuple(kept.values()), objectives=(), live=False, device="cpu",
-        title=f"Pilot: {sweep.title}; {len(kept)} of {len(sweep.cells)} cells{f', with {words}' if words else ''}")
+        title=f"Pilot of {sweep.experiment}: {len(kept)} of {len(sweep.cells)} cells{f', with {words}' if words else ''}")
 
 
 def _check(sweep: Sweep, choose: dict[str, list[Any]], cut: dict[str, Any]) -> None:

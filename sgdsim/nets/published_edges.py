@@ -7,7 +7,6 @@ the Hessians of its images, which is what theory speaks of. With `"batch"` it ha
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -21,8 +20,15 @@ from sgdsim.nets.curvature import Curvature
 from sgdsim.nets.host_random import generator
 from sgdsim.nets.measured import Measured
 from sgdsim.nets.network_training.stepping import arithmetic
-from sgdsim.nets.published_states import CHUNK, TrainedState, seconds_of_gradients, state_of, trained_state
-from sgdsim.nets.results import canonical
+from sgdsim.nets.published_states import (
+    CHUNK,
+    TrainedState,
+    is_trained,
+    seconds_of_gradients,
+    seconds_of_training,
+    state_of,
+    trained_state,
+)
 from sgdsim.nets.threads import one_thread
 from sgdsim.spectra.density import probe_vectors
 from sgdsim.spectra.lanczos import lanczos
@@ -125,17 +131,18 @@ def _edges(state: TrainedState, full: _Full, kind: str, config: dict[str, Any]) 
 def predict_seconds(configs: list[dict[str, Any]], device: str = "cpu") -> float:
     """Seconds that `measure_cells` will take for these cells, from a few real gradients of each network.
 
-    States and full matrices count once each, also when the process has them already.
+    A state and its full matrix count once, and not at all when the process has them.
     """
     total, states = 0.0, {}
     for config in configs:
         start, per_image = seconds_of_gradients(config, device)
         total += len(config["kinds"]) * config["draws"] * (PRODUCT * (config["steps"] + 2) + FRESH) * (
             start + config["batch_size"] * per_image)
-        states[canonical([state_of(config), config["full_steps"]])] = config
+        if not is_trained(state_of(config), device):
+            states[state_of(config)] = config
     for config in states.values():
         start, per_image = seconds_of_gradients(config, device)
         chunks, whole = -(-config["images"] // CHUNK), config["images"] * per_image
         total += len(config["kinds"]) * FRESH * (config["full_steps"] + 1) * (chunks * start + whole)
-        total += config["passes"] * (config["images"] // config["training_batch_size"] * start + whole)
+        total += seconds_of_training(config, device)
     return total

@@ -15,7 +15,13 @@ from sgdsim.nets.batch_curvature import rounded
 from sgdsim.nets.learning_rate_limits import largest_stable_learning_rate
 from sgdsim.nets.measured import Measured
 from sgdsim.nets.network_training.stepping import arithmetic
-from sgdsim.nets.published_states import seconds_of_gradients, state_of, trained_state
+from sgdsim.nets.published_states import (
+    is_trained,
+    seconds_of_gradients,
+    seconds_of_training,
+    state_of,
+    trained_state,
+)
 from sgdsim.nets.threads import one_thread
 
 __all__ = ["measure_cells", "predict_seconds"]
@@ -56,7 +62,7 @@ def _measure(config: dict[str, Any], device: str) -> Measured:
 def predict_seconds(configs: list[dict[str, Any]], device: str = "cpu") -> float:
     """Seconds that `measure_cells` will take for these cells, from a few real gradients of each network.
 
-    States count once each, also when the process has them already.
+    A state counts once, and not at all when the process has it.
     """
     total, states = 0.0, {}
     for config in configs:
@@ -64,9 +70,6 @@ def predict_seconds(configs: list[dict[str, Any]], device: str = "cpu") -> float
         trials = TRIALS[0] + TRIALS[1] * (config["runs"] - 1)
         judging = 5 * min(PROBES, config["images"] / 3) * per_image
         total += trials * (config["steps"] * (start + config["batch_size"] * per_image) + judging)
-        states[state_of(config)] = config
-    for config in states.values():
-        start, per_image = seconds_of_gradients(config, device)
-        batches = config["images"] // config["training_batch_size"]
-        total += config["passes"] * (batches * start + config["images"] * per_image)
-    return total
+        if not is_trained(state_of(config), device):
+            states[state_of(config)] = config
+    return total + sum(seconds_of_training(config, device) for config in states.values())

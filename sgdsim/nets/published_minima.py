@@ -27,8 +27,6 @@ from sgdsim.nets.threads import one_thread
 
 __all__ = ["measure_cells", "predict_seconds"]
 
-SEARCH = 12  # gradients of a search of ten iterations, about
-
 
 @dataclass
 class _End:
@@ -46,10 +44,10 @@ def measure_cells(configs: list[dict[str, Any]], device: str = "cpu") -> list[Me
     """Train two networks a cell and describe where they ended; the settings may differ in anything.
 
     Settings: those of `sgdsim.nets.network_cells.measure_cells`, with `batch_sizes`, two, in place of `batch_size`; the
-    two start equal. `radii` of the box, `starts` of each search, `columns` of the random subspace, `chunk` (images at
-    a time, of whose statistics batch normalisation makes use in the box and in the Hessian), `lanczos_steps`; `points`
-    of the line, and `line_images`, how many images of each set it is judged on; `looks`, how often training and test
-    set are judged on the way, and `levels` of the training loss.
+    two start equal. `radii` of the box, `iterations` and `starts` of each search, `columns` of the random subspace,
+    `chunk` (images at a time, of whose statistics batch normalisation makes use in the box and in the Hessian),
+    `lanczos_steps`; `points` of the line, and `line_images`, how many images of each set it is judged on; `looks`, how
+    often training and test set are judged on the way, and `levels` of the training loss.
 
     Metrics, in lists of two: `losses` (and `train_loss`, the larger one), `train_accuracy`, `test_loss`,
     `test_accuracy`; `distance` from the start and `norm` of all weights; with one entry a radius, `sharpness` and
@@ -122,7 +120,7 @@ def _described(end: _End, data: ResidentData, config: dict[str, Any]) -> dict[st
 def _sharpness(model: nn.Module, data: ResidentData, config: dict[str, Any]) -> dict[str, Any]:
     objective, point = chunked_objective(model, data.x, data.y, config["chunk"])
     within, center = subspace_objective(objective, point, config["columns"], config["seed"], data.x.device)
-    settings = {"starts": config["starts"], "seed": config["seed"]}
+    settings = {name: config[name] for name in ("iterations", "starts", "seed")}
     whole, subspace = ([box_sharpness(one, at, radius, **settings) for radius in config["radii"]]
                        for one, at in ((objective, point), (within, center)))
     curvature = Curvature(with_batch_statistics(model), nn.functional.cross_entropy,
@@ -134,7 +132,8 @@ def _sharpness(model: nn.Module, data: ResidentData, config: dict[str, Any]) -> 
 
 def _level(model: nn.Module, data: ResidentData, config: dict[str, Any]) -> float:
     objective, point = chunked_objective(model, data.x, data.y, config["chunk"])
-    return box_sharpness(objective, point, config["radii"][-1], starts=1, seed=config["seed"]).value
+    return box_sharpness(objective, point, config["radii"][-1], iterations=config["iterations"], starts=1,
+                         seed=config["seed"]).value
 
 
 def _worst(box: BoxSharpness) -> float:
@@ -156,7 +155,7 @@ def predict_seconds(configs: list[dict[str, Any]], device: str = "cpu") -> float
 
 def _predicted(config: dict[str, Any], device: str) -> float:
     boxes = 2 * len(config["radii"]) * config["starts"] + len(config["levels"])
-    passes = 2 * (SEARCH * boxes + 3 * config["lanczos_steps"] + config["points"] + config["looks"])
+    passes = 2 * ((config["iterations"] + 2) * boxes + 3 * config["lanczos_steps"] + config["points"] + config["looks"])
     rest = {name: value for name, value in config.items() if name not in ("epochs", "steps")}
     probes = rest | {"batch_size": min(config["chunk"], config["images"]), "epochs": passes}
     return network_cells.predict_seconds(

@@ -18,13 +18,15 @@ from sgdsim.nets.network_training.stepping import arithmetic
 from sgdsim.nets.published import build
 from sgdsim.nets.results import canonical
 
-__all__ = ["SETTINGS", "TrainedState", "now", "seconds_of_gradients", "state_of", "trained_state"]
+__all__ = ["SETTINGS", "TrainedState", "is_trained", "now", "seconds_of_gradients", "seconds_of_training",
+           "state_of", "trained_state"]
 
 MOMENTUM = 0.9
 CHUNK = 512  # images of a chunk when the whole training set is gone through
 #: Settings that say which state it is; everything else in a cell belongs to the experiment.
 SETTINGS = ("data", "images", "test_images", "pool", "net", "depth", "widen", "blocks", "width", "channels", "norm",
             "ghost_batch_size", "passes", "training_rate", "training_batch_size", "seed")
+_TRAINED: set[tuple[str, str]] = set()  # what `trained_state` has made in this process
 #: Batch sizes that are timed, and gradients of each.
 TIMED = {"cpu": ((8, 32), 3), "cuda": ((32, 256), 20)}
 
@@ -84,7 +86,13 @@ def trained_state(settings: str, device: str = "cpu") -> TrainedState:
                   schedule=lambda t: 1 - t / steps)
     if run.diverged:
         raise ValueError(f"training_rate is {config['training_rate']}; the training diverged, a smaller rate is needed")
+    _TRAINED.add((settings, device))
     return TrainedState(model, data, judged(model, data, "float32"), {"data": data.name, "data_sha256": data.sha256})
+
+
+def is_trained(settings: str, device: str = "cpu") -> bool:
+    """Whether the process has made this state before, so that a cell that starts from it need not wait for it."""
+    return (settings, device) in _TRAINED
 
 
 def _plain(config: dict[str, Any]) -> dict[str, Any]:
@@ -99,6 +107,12 @@ def seconds_of_gradients(config: dict[str, Any], device: str = "cpu") -> tuple[f
     """
     names = ("net", "depth", "widen", "blocks", "width", "channels", "norm", "ghost_batch_size", "data", "pool")
     return _timed(canonical({name: config[name] for name in names if name in config}), device)
+
+
+def seconds_of_training(config: dict[str, Any], device: str = "cpu") -> float:
+    """Seconds that the training of a cell's state will take."""
+    start, per_image = seconds_of_gradients(config, device)
+    return config["passes"] * (config["images"] // config["training_batch_size"] * start + config["images"] * per_image)
 
 
 @lru_cache(maxsize=32)

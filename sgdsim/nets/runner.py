@@ -96,7 +96,8 @@ def _measured(sweep: Sweep, missing: list[Row], have: int, pace: Pace, shown: Pr
     left = {canonical(group[0]): group for group in groups}
     for finished in _work(sweep, (group for group in groups if pace.allows(group)), jobs, scheduler):
         yield finished
-        pace.took(finished.configs, finished.seconds)
+        if any(result.status == "ok" for result in finished.results):  # what diverged may have ended early
+            pace.took(finished.configs, finished.seconds)
         del left[canonical(finished.configs[0])]
         total = have + len(missing)
         shown.show(total - sum(map(len, left.values())), total,

@@ -1,4 +1,4 @@
-"""What measuring modules share that train one stack of models in a call: the training, the judging, the time it takes."""
+"""What measuring modules share that train one stack of models in a call: training, judging, the time it takes."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def predict_population(population: Population, configs: list[dict[str, Any]]) ->
 
 def _trained(population: Population, configs: list[dict[str, Any]], steps: int, **more: Any) -> tuple[Trained, str]:
     stack = ReplayedStack(population.stack)
-    rates = {name: column(configs, name) for name in ("learning_rate", "momentum", "weight_decay")}
+    rates: dict[str, Any] = {name: column(configs, name) for name in ("learning_rate", "momentum", "weight_decay")}
     run = train(stack, population.batches, steps=steps, schedule=SCHEDULES[configs[0]["schedule"]](steps), **rates, **more)
     return run, stack.engine
 

@@ -105,8 +105,8 @@ class _Run:
         self.batches, self.probes = (self._minibatches(seeds, device) for seeds in (
             column(configs, "seed"), [PROBES + seed for seed in column(configs, "seed")]))
         cycles = max(1, steps_of(config) // (self.per_epoch + 2 * self.inner))
-        self.watched = {cycle: {max(1, round(part * self.inner)) for part in FRACTIONS}
-                        for cycle in (0, cycles // 2, cycles - 1)}
+        self.parts = sorted({max(1, round(part * self.inner)) for part in FRACTIONS})
+        self.watched = (0, cycles // 2, cycles - 1)
         self.curve: list[np.ndarray] = []
         self.ratios: dict[int, list[np.ndarray]] = {}
 
@@ -128,7 +128,7 @@ class _Run:
 
     def watch(self, cycle: int, step: int, snapshot: Stack) -> None:
         """Compare the variances, in three cycles and at some parts of them."""
-        if step in self.watched.get(cycle, ()):
+        if cycle in self.watched and step in self.parts:
             batches = [next(self.probes) for _ in range(self.config["draws"])]
             found = variance_ratio(self.model, snapshot, batches, self.models)
             self.ratios.setdefault(cycle, []).append(found.cpu().numpy())
@@ -162,7 +162,7 @@ class _Run:
                    "excess": _rounded(curve[-1] - lowest), "test_accuracy": _rounded(accuracy),
                    "curve_t": [_rounded(t) for t in passes], "curve_excess": [_rounded(v - lowest) for v in curve]}
         if self.ratios:
-            metrics |= {"ratio_at": list(FRACTIONS),
+            metrics |= {"ratio_at": [_rounded(step / self.inner) for step in self.parts],
                         "ratio": [[_rounded(found[index]) for found in cycle] for cycle in self.ratios.values()]}
         return Measured("ok", metrics, facts)
 
@@ -196,6 +196,5 @@ def predict_seconds(configs: list[dict[str, Any]], device: str = "cpu") -> float
                 begin = now(run.data.x.device)
             run.model.gradients(*next(run.batches))
         seconds = (now(run.data.x.device) - begin) / TIMED
-    probes = sum(2 * config["draws"] * len(steps) for config in configs[::len(alike)] if config["method"] == "svrg"
-                 for steps in run.watched.values())
-    return seconds * (sum(steps_of(config) for config in configs[::len(alike)]) + probes)
+    probes = {"sgd": 0, "svrg": 2 * configs[0]["draws"] * len(run.watched) * len(run.parts)}
+    return seconds * sum(steps_of(config) + probes[config["method"]] for config in configs[::len(alike)])

@@ -33,6 +33,7 @@ NETWORKS = {"WRN-16-4": {"net": "wide_resnet", "depth": 16, "widen": 4}, "ResNet
 PRECISIONS = {"float32": torch.float32, "bf16": torch.bfloat16}
 BATCH_SIZE, RATE, MOMENTUM = 128, 1e-3, 0.9
 STEPS = {"cpu": 1, "cuda": 200}  # timed in a round
+MANY_STEPS = {"cpu": 100, "cuda": 3000}  # of small networks; on a GPU a graph is captured in the first
 SIDE = {"cpu": 1024, "cuda": 8192}  # of the square matrices
 WIDTHS, MODELS, STACK_BATCH = (64, 64, 24, 10), 64, 32
 BAR, NEAR = 10, 1e-6  # times as fast, and weights that are equal
@@ -141,9 +142,9 @@ def one_network(name: str, precision: str, device: str, rate: float, rounds: int
             "ratio": _short(mine / theirs), "GFLOP/s": _short(mine * each), "fraction": _short(mine * each / rate)}
 
 
-def many_networks(device: str, rate: float, rounds: int, steps: int = 100) -> Row:
+def many_networks(device: str, rate: float, rounds: int) -> Row:
     """Small networks at once against one after another; and how far apart their weights are after 40 steps."""
-    data = resident(load("digits"), device)
+    data, steps = resident(load("digits"), device), MANY_STEPS[device]
     stacked, alone = [], []
     for number in range(rounds + 1):
         mine, theirs = _stack(data, steps)[1] / steps / MODELS, _alone(data, 0, steps)[1] / steps

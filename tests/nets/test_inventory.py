@@ -67,8 +67,9 @@ def test_the_time_for_the_rest_comes_from_rows_of_the_experiment(tmp_path: Path,
 def test_the_time_for_the_rest_comes_from_the_pilot_where_its_steps_are_alike(tmp_path: Path,
                                                                              defined: dict[str, list[Sweep]]) -> None:
     full = dataclasses.replace(stepped(sleep=.02), device="auto")
+    full = dataclasses.replace(full, cells=tuple({**cell, "precision": "bf16"} for cell in full.cells))
     defined["gpu"] += [full]
-    defined["cpu"] += [alike := pilot(full, {"batch_size": [1]}, steps=10)]
+    defined["cpu"] += [alike := pilot(full, {"batch_size": [1]}, steps=10, precision="float32")]
     rows = run(alike, tmp_path, progress=False)
     held = inventory()[-1]
     assert held.rest == pytest.approx(10 * rows[0]["provenance"]["wall_group_s"] * (1 + 2 + 3 + 4)) and "pilot" in rest(held)

@@ -158,6 +158,20 @@ def test_rows_of_another_device_tell_nothing(tmp_path: Path) -> None:
     assert history.seconds([{"seed": 1}]) == max(row["provenance"]["wall_group_s"] for row in rows)
 
 
+def test_what_diverged_early_makes_nobody_hasty(tmp_path: Path) -> None:
+    sweep = dataclasses.replace(toy(rates=(1., 200.), stacked=("seed",), objectives=()), seeds_outermost=False)
+    cells = tuple({**cell, "steps": 10, "sleep": .05 if cell["learning_rate"] == 1. else 0.} for cell in sweep.cells)
+    rows = run(dataclasses.replace(sweep, cells=cells), tmp_path, progress=False)
+    assert {row["status"] for row in rows} == {"ok", "diverged"}
+    history = History()
+    history.add_rows([row for row in rows if row["status"] == "diverged"])
+    assert history.seconds([rows[0]["config"]]) is None
+    history.add_rows(rows)
+    slow = [row["provenance"]["wall_group_s"] for row in rows if row["status"] == "ok"]
+    alike = [row["config"] for row in rows if row["status"] == "ok"][:2]
+    assert min(slow) >= .05 and history.seconds(alike, "kind") >= min(slow)
+
+
 def test_a_log_has_a_line_now_and_then_and_a_last_one(capsys: pytest.CaptureFixture[str]) -> None:
     with Progress("toys/parabola", True) as shown:
         for done in range(1, 101):

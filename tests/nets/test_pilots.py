@@ -24,7 +24,7 @@ def test_a_pilot_is_the_same_experiment_with_fewer_and_shorter_cells() -> None:
     assert small.cells == tuple({**cell, "epochs": 1} for cell in full().cells if cell["batch_size"] == 8 and not cell["seed"])
     assert (small.name, small.device, small.live, small.objectives) == ("toys/grid_pilot", "cpu", False, ())
     assert (small.module, small.stacked, small.largest_stack, small.seeds_outermost) == ("toy_cells", ("learning_rate",), 2, True)
-    assert small.title == "Pilot: A grid; 2 of 8 cells, with epochs 1" and small.code == full().code
+    assert small.title == "Pilot of grid: 2 of 8 cells, with epochs 1" and small.code == full().code
 
 
 def test_steps_take_the_place_of_epochs_and_equal_cells_are_one() -> None:

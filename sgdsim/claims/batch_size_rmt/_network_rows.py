@@ -18,8 +18,12 @@ __all__ = [
     "DIGITS",
     "FASHION",
     "FULL",
+    "FULL_VGG",
+    "FULL_WRN",
     "HEAVY",
     "LIVE",
+    "SMALL_RESNET",
+    "SMALL_VGG",
     "SPREAD",
     "Array",
     "Row",
@@ -37,6 +41,7 @@ __all__ = [
     "shifts",
     "spectrum",
     "top",
+    "with_statistics",
     "worst_factor",
 ]
 
@@ -48,6 +53,10 @@ DIGITS = "digits, multilayer perceptron"
 FASHION = "8192 images of Fashion-MNIST, multilayer perceptron"
 CIFAR = "2048 images of CIFAR-10, convolutional network"
 FULL = "50,000 images of CIFAR-10, GPU"
+SMALL_VGG = "1024 images of CIFAR-10, VGG-like network"
+SMALL_RESNET = "1024 images of CIFAR-10, ResNet-8 with batch norm"
+FULL_VGG = "10,000 images of CIFAR-10, wider VGG-like network, GPU"
+FULL_WRN = "10,000 images of CIFAR-10, WRN-16-2, GPU"
 HEAVY = 0.9
 SPREAD = 500  # equal eigenvalues that stand for what is not known one by one
 
@@ -128,3 +137,8 @@ def shifts(row: Row) -> Array:
     """Largest eigenvalue of each batch Hessian less v'H_B v, whose mean over all batches is that of the full one."""
     hessian = row["metrics"]["hessian"]
     return np.subtract(hessian["batch_largest"], hessian["batch_rayleigh"])
+
+
+def with_statistics(rows: Rows, statistics: str = "running") -> Rows:
+    """Rows of `published_edges` with batch norm by these statistics, in the order of their batch sizes."""
+    return sorted((row for row in rows if row["config"]["statistics"] == statistics), key=batch_size)

@@ -7,8 +7,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from sgdsim.claims.batch_size_rmt._network_rows import Row, Rows, batch_size
-from sgdsim.claims.batch_size_rmt.published_edges import FULL_VGG, FULL_WRN, SMALL_RESNET, SMALL_VGG
+from sgdsim.claims.batch_size_rmt._network_rows import (
+    FULL_VGG,
+    FULL_WRN,
+    SMALL_RESNET,
+    SMALL_VGG,
+    Row,
+    Rows,
+    batch_size,
+)
 from sgdsim.evidence import Evidence
 from sgdsim.ledger import Claim
 from sgdsim.nets.runs import Runs

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from sgdsim.claims.noise_benefit.batch_sizes import best_rate_against_batch_size, one_temperature_in_deep_networks
+from sgdsim.claims.noise_benefit.batch_sizes import (
+    best_rate_against_batch_size,
+    one_temperature_in_deep_networks,
+)
 from sgdsim.claims.noise_benefit.budgets import longer_training_cools_the_test_loss
 from sgdsim.claims.noise_benefit.generalization import (
     noise_helps_generalization,

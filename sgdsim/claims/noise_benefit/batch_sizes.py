@@ -131,7 +131,7 @@ def _temperature(claimed: dict[str, Any], rows: Rows) -> Evidence:
     def ratio(above: str, below: str) -> Estimate:
         """Ratio of two geometric means over the seeds."""
         found = block_contrast(logarithms, [(name == above) - float(name == below) for name in names])
-        return Estimate(*(float(np.exp(x)) for x in (found.value, found.low, found.high)), n=found.n)
+        return Estimate(float(np.exp(found.value)), float(np.exp(found.low)), float(np.exp(found.high)), found.n)
 
     small, next_large, large = sizes[0], sizes[-2], sizes[-1]
     return Evidence.contrast(

@@ -70,12 +70,13 @@ def experiments(scale: str) -> list[Sweep]:
 def _published() -> list[Sweep]:
     """Small networks of the papers' kinds, on 1024 images of 16 x 16."""
     vgg, resnet = {**SMALL, **VGG, "channels": SMALL_CHANNELS}, {**SMALL, **RESNET}
-    sizes = [4, 8, 16, 32, 64, 128, 256]
+    draws = {4: 32, 8: 32, 16: 32, 32: 32, 64: 16, 128: 8, 256: 8}
     words = "VGG-like network of six convolutions without normalisation", "ResNet-8 with batch norm"
     return [
-        _published_edges("small_vgg_edges", words[0], vgg, {"running": sizes}, ("hessian",), draws=8, full_steps=40),
-        _published_edges("small_resnet_edges", words[1], resnet, {"running": sizes, "batch": sizes[::2]}, ("hessian",),
-                         draws=8, full_steps=40),
+        _published_edges("small_vgg_edges", words[0], vgg, {"running": {**draws, 128: 12, 256: 12}}, ("hessian",),
+                         full_steps=40),
+        _published_edges("small_resnet_edges", words[1], resnet, {
+            "running": draws, "batch": {size: draws[size] for size in (4, 16, 64, 256)}}, ("hessian",), full_steps=40),
         _published_limits("small_vgg_limits", words[0], vgg, {2: 4, 8: 4, 32: 4, 128: 2}),
         _published_limits("small_resnet_limits", words[1], resnet, {2: 4, 8: 4, 32: 4, 128: 2}),
     ]
@@ -84,12 +85,13 @@ def _published() -> list[Sweep]:
 def _gpu() -> list[Sweep]:
     """Extreme eigenvalues, largest stable rates, and the best rate of Adam, for the papers' kinds of networks."""
     vgg, wrn = {**FULL, **VGG, "channels": CHANNELS}, {**FULL, **WRN}
-    sizes = [8 * 2**k for k in range(10)]
+    draws = {8 * 2**k: 40 if k < 5 else 10 for k in range(10)}
     runs = {4: 3, 16: 3, 64: 3, 256: 2, 1024: 2, 2048: 2}
     words = "VGG-like network of six convolutions without normalisation", "WRN-16-2 with batch norm"
     return [
-        _published_edges("wrn_edges", words[1], wrn, {"running": sizes, "batch": sizes[::2]}, BOTH, draws=10),
-        _published_edges("vgg_edges", words[0], vgg, {"running": sizes}, BOTH, draws=10),
+        _published_edges("wrn_edges", words[1], wrn, {
+            "running": draws, "batch": {size: draws[size] for size in (8, 32, 128, 512, 2048)}}, BOTH),
+        _published_edges("vgg_edges", words[0], vgg, {"running": draws}, BOTH),
         Sweep(TOPIC, "wrn_adam", "sgdsim.nets.network_cells", objectives=("train_loss",), device="auto", stacked=(),
               title="CIFAR-10, 20,000 images, WRN-16-2 with ghost batch norm, 20 epochs of Adam at every batch size",
               cells=tuple(cell for seed in range(2) for batch_size, (low, high) in WIDE_ADAM_RATES.items()
@@ -118,10 +120,11 @@ def _pilots() -> list[Sweep]:
     ]
 
 
-def _published_edges(name: str, words: str, network: Row, sizes: dict[str, list[int]], kinds: tuple[str, ...],
-                     draws: int, full_steps: int = 60) -> Sweep:
-    grid = [cell for statistics, chosen in sizes.items() for cell in cells(
-        **network, statistics=statistics, batch_size=chosen, kinds=kinds, draws=draws, steps=25, full_steps=full_steps)]
+def _published_edges(name: str, words: str, network: Row, draws: dict[str, dict[int, int]], kinds: tuple[str, ...],
+                     full_steps: int = 60) -> Sweep:
+    """Number of batches by statistics of batch norm and by batch size: a small one costs little and varies much."""
+    grid = [cell for statistics, counts in draws.items() for size, count in counts.items() for cell in cells(
+        **network, statistics=statistics, batch_size=size, kinds=kinds, draws=count, steps=25, full_steps=full_steps)]
     return _of_published(name, "published_edges", grid, f"Extreme eigenvalues of batch Hessians: {words}")
 
 

@@ -25,11 +25,12 @@ CIFAR: dict[str, Any] = FASHION | PAIR | {"data": "cifar10", "images": 20_000, "
                                           "channels": (32, 64, 128), "batch_sizes": (256, 2000)}
 #: Steps with the small batch, 128 to an epoch, before the large one takes over.
 WARM = [0, 512, 2048, 4096]
-#: The protocol of Keskar et al. (2017): Adam at its usual rate, batches of 256 and of a tenth of the images, 100 epochs.
+#: The protocol of Keskar et al. (2017): Adam at its usual rate, batches of 256 and of a tenth of the images.
 KESKAR: dict[str, Any] = {"norm": "batch", "learning_rate": 1e-3, "optimizer": "adam", "momentum": 0.9,
                           "weight_decay": 0.0, "schedule": "constant", "epochs": 100, "augment": False,
-                          "precision": "float32", "radii": (1e-3, 5e-4), "starts": 2, "columns": 100, "chunk": 5000,
-                          "lanczos_steps": 20, "points": 25, "line_images": 10_000, "looks": 50, "levels": (0.3, 0.1)}
+                          "precision": "float32", "radii": (1e-3, 5e-4), "iterations": 10, "starts": 2,
+                          "columns": 100, "chunk": 5000, "lanczos_steps": 20, "points": 25, "line_images": 10_000,
+                          "looks": 50, "levels": (0.3, 0.1)}
 MNIST_F1: dict[str, Any] = KESKAR | {"data": "mnist", "images": 60_000, "test_images": 10_000, "pool": 1,
                                      "net": "perceptron", "width": 512, "layers": 5, "batch_sizes": (256, 6000)}
 CIFAR_C1: dict[str, Any] = KESKAR | {"data": "cifar10", "images": 50_000, "test_images": 10_000, "pool": 1,
@@ -37,7 +38,7 @@ CIFAR_C1: dict[str, Any] = KESKAR | {"data": "cifar10", "images": 50_000, "test_
 SMALL_C1: dict[str, Any] = CIFAR_C1 | {"images": 1024, "test_images": 5000, "pool": 2, "width": 8, "starts": 1,
                                        "batch_sizes": (16, 102), "chunk": 256, "line_images": 1024, "looks": 10}
 #: What the pilots have less of; the networks and the optimizer are those of the full size.
-SHORT: dict[str, Any] = {"test_images": 500, "starts": 1, "lanczos_steps": 4, "points": 7, "looks": 4}
+SHORT: dict[str, Any] = {"test_images": 500, "starts": 1, "iterations": 3, "lanczos_steps": 3, "points": 4, "looks": 2}
 
 
 def experiments(scale: str) -> list[Sweep]:
@@ -69,11 +70,12 @@ def experiments(scale: str) -> list[Sweep]:
         _sweep("fashion_rescaled", "1024 images, trained networks with rescaled layers",
                cells(batch_norm=[True, False], batch_size=[16, 102], seed=[0, 1, 2], rescale=(0.1, 0.3, 1.0, 3.0, 10.0),
                      **FEWER | {"images": 1024, "levels": (0.03,)})),
-        _published("cifar_small_c1", "CIFAR-10, 1024 images of 16 x 16 pixels, C1 at an eighth of its width, 100 epochs",
+        _published("cifar_small_c1", "CIFAR-10, 1024 images of 16 x 16 pixels, C1 at an eighth of its width",
                    cells(seed=list(range(8)), **SMALL_C1)),
-        pilot(full[0], {"seed": [0]}, images=2000, batch_sizes=(64, 200), epochs=4, chunk=2000, line_images=500, **SHORT),
-        pilot(full[1], {"seed": [0]}, images=300, batch_sizes=(16, 30), epochs=2, chunk=150, line_images=150, columns=20,
-              radii=(1e-3,), **SHORT),
+        pilot(full[0], {"seed": [0]}, images=2000, batch_sizes=(64, 200), epochs=4, chunk=2000, line_images=500,
+              **SHORT),
+        pilot(full[1], {"seed": [0]}, images=200, batch_sizes=(5, 20), epochs=2, chunk=100, line_images=100, columns=20,
+              **SHORT),
     ]
 
 

@@ -12,6 +12,7 @@ from sgdsim.nets.sweep import Sweep
 
 __all__ = ["experiments"]
 
+Windows = dict[int, tuple[int, int]]  # batch size to the lowest and highest effective rate, powers of two
 CLASSIFIERS, NETWORKS = "sgdsim.nets.classifiers", "sgdsim.nets.network_cells"
 AUTOENCODERS, LANGUAGE = "sgdsim.nets.autoencoder_cells", "sgdsim.nets.language_model_cells"
 SGD, HEAVY = 0.0, 0.9
@@ -20,13 +21,14 @@ SMALL_SEEDS = [0, 1, 2, 3]
 COMMON = {"net": "mlp", "activation": "relu", "weight_decay": 0.0, "schedule": "half-then-halve", "order": "reshuffle"}
 DIGITS = {"data": "digits", "images": 1280, "test_images": 517, "pool": 1, "hidden": (32, 32), **COMMON}
 FASHION = {"data": "fashion", "test_images": 10_000, "pool": 2, **COMMON}
-STACK = {"weight_decay": 0.0, "schedule": "half-then-halve", "order": "reshuffle"}
-PICTURES = {"data": "mnist", "activation": "relu", **STACK}
-CHARACTERS = {"data": "tiny-shakespeare", "layers": 1, **STACK}
-WORDS = {"data": "state-of-the-union", "layers": 1, **STACK}
-WIDE = {"data": "cifar10", "images": 20_000, "test_images": 10_000, "pool": 1, "net": "wide_resnet", "depth": 16, "widen": 4,
-        "optimizer": "sgd", "weight_decay": 5e-4, "schedule": "half-then-halve", "augment": True, "precision": "bf16"}
-GHOSTS = {"norm": "ghost", "ghost_batch_size": 64}
+STACK: dict[str, Any] = {"weight_decay": 0.0, "schedule": "half-then-halve"}
+PICTURES: dict[str, Any] = {"data": "mnist", "activation": "relu", "order": "reshuffle", **STACK}
+CHARACTERS: dict[str, Any] = {"data": "tiny-shakespeare", "layers": 1, **STACK}
+WORDS: dict[str, Any] = {"data": "state-of-the-union", "layers": 1, **STACK}
+WIDE: dict[str, Any] = {
+    "data": "cifar10", "images": 20_000, "test_images": 10_000, "pool": 1, "net": "wide_resnet", "depth": 16, "widen": 4,
+    "optimizer": "sgd", "weight_decay": 5e-4, "schedule": "half-then-halve", "augment": True, "precision": "bf16"}
+GHOSTS: dict[str, Any] = {"norm": "ghost", "ghost_batch_size": 64}
 
 
 def experiments(scale: str) -> list[Sweep]:
@@ -39,7 +41,7 @@ def _rates(low: int, high: int, momentum: float) -> list[float]:
     return [(1 - momentum) * 2.0**k for k in range(low, high + 1)]
 
 
-def _grid(windows: dict[int, tuple[int, int]], momenta: tuple[float, ...], **settings: Any) -> tuple[Row, ...]:
+def _grid(windows: Windows, momenta: tuple[float, ...], **settings: Any) -> tuple[Row, ...]:
     """Cells of batch size (key) by effective rates 2^low ... 2^high (value) by momentum by the other settings."""
     return tuple(cell for batch_size, window in windows.items() for momentum in momenta
                  for cell in cells(batch_size=batch_size, momentum=momentum,
@@ -86,9 +88,10 @@ def _gpu() -> list[Sweep]:
 
 def _gpu_stacks() -> list[Sweep]:
     """The paper's autoencoder and language model, many models in a step."""
-    windows = {16: (-5, 6), 64: (-4, 7), 256: (-3, 8), 1024: (-2, 9), 4096: (-2, 9)}
+    windows = {16: (-8, 3), 64: (-6, 5), 256: (-5, 6), 1024: (-4, 7), 4096: (-4, 7)}
     texts = {4: (-3, 4), 16: (-2, 5), 64: (-1, 6), 256: (-1, 6), 1024: (-1, 6)}
-    seeds, settings = [0, 1, 2], {"objectives": LOSS, "device": "auto"}
+    seeds = [0, 1, 2]
+    settings: dict[str, Any] = {"objectives": LOSS, "device": "auto"}
     return [
         Sweep("noise_benefit", "mnist_autoencoder", AUTOENCODERS, largest_stack=36, **settings,
               title="MNIST, autoencoder 784-1000-500-250-30, 30 epochs at every batch size", cells=_grid(
@@ -110,7 +113,7 @@ def _gpu_cifar() -> list[Sweep]:
     windows = {16: (-5, 0), 64: (-3, 2), 256: (-1, 4), 1024: (0, 5), 4096: (0, 5)}
     settings: dict[str, Any] = {"objectives": BOTH, "device": "auto", "stacked": ()}
 
-    def seeded(grid: dict[int, tuple[int, int]], momenta: tuple[float, ...], seeds: range, **more: Any) -> tuple[Row, ...]:
+    def seeded(grid: Windows, momenta: tuple[float, ...], seeds: range, **more: Any) -> tuple[Row, ...]:
         return tuple(cell for seed in seeds for cell in _grid(grid, momenta, seed=seed, **more))
 
     return [
@@ -119,7 +122,8 @@ def _gpu_cifar() -> list[Sweep]:
               cells=seeded(windows, (HEAVY, SGD), range(3), epochs=20, **WIDE, **GHOSTS)),
         Sweep("noise_benefit", "cifar20k_steps", NETWORKS, **settings,
               title="CIFAR-10, 20,000 images, WRN-16-4 with ghost batch norm, 4000 steps at every batch size",
-              cells=seeded({32: (-3, 1), 128: (-2, 2), 512: (-1, 3)}, (HEAVY,), range(3), steps=4000, **WIDE, **GHOSTS)),
+              cells=seeded({32: (-3, 1), 128: (-2, 2), 512: (-1, 3)}, (HEAVY,), range(3), steps=4000,
+                           **WIDE, **GHOSTS)),
         Sweep("noise_benefit", "cifar20k_budgets", NETWORKS, curves=("epochs", "momentum"), **settings,
               title="CIFAR-10, 20,000 images, WRN-16-4 with ghost batch norm, 4 to 64 epochs at batch size 64",
               cells=tuple(cell for seed in range(2) for epochs in (4, 8, 16, 32, 64) for cell in _grid(
@@ -134,7 +138,8 @@ def _gpu_cifar() -> list[Sweep]:
 def _gpu_fashion() -> list[Sweep]:
     full = {"data": "fashion", "images": 60_000, "test_images": 10_000, "pool": 1, "hidden": (256, 256), **COMMON}
     windows = {16: (-8, 0), 64: (-6, 1), 256: (-5, 2), 1024: (-4, 3), 4096: (-4, 4), 16_384: (-4, 4)}
-    seeds, settings = list(range(5)), {"objectives": BOTH, "device": "auto"}
+    seeds = list(range(5))
+    settings: dict[str, Any] = {"objectives": BOTH, "device": "auto"}
     return [
         Sweep("noise_benefit", "fashion60k_epochs", CLASSIFIERS, title="Fashion-MNIST, 30 epochs at every batch size",
               cells=_grid(windows, (SGD, HEAVY), epochs=30, seed=seeds, **full), **settings),
@@ -151,24 +156,28 @@ def _small() -> list[Sweep]:
     codes = _by_method({2: (-3, 2), 8: (-1, 4), 32: (0, 5)}, {128: (1, 4), 512: (1, 4)}, {128: (2, 6), 512: (3, 6)})
     letters = _by_method({2: (-1, 4), 8: (0, 5), 32: (2, 6)}, {128: (1, 5), 512: (2, 5)}, {128: (4, 7), 512: (4, 7)})
     words = _by_method({2: (-1, 4), 8: (0, 5), 32: (1, 6)}, {128: (1, 4), 512: (1, 4)}, {128: (3, 6), 512: (3, 6)})
-    short = {"epochs": 32, "examples": 1024, "test_examples": 256, "length": 8, "width": 16, "embedding": None}
+    short: dict[str, Any] = {"epochs": 32, "examples": 1024, "test_examples": 256, "length": 8, "width": 16,
+                             "embedding": None}
     return [
         Sweep("noise_benefit", "mnist_autoencoder_small", AUTOENCODERS, objectives=LOSS,
               title="MNIST, 2048 images, autoencoder 196-64-32-16, 16 epochs at every batch size", cells=codes(
                   epochs=16, images=2048, test_images=2048, pool=2, hidden=(64, 32, 16), **PICTURES)),
-        Sweep("noise_benefit", "shakespeare_lstm_small", LANGUAGE, objectives=LOSS, cells=letters(**short, **CHARACTERS),
-              title="Characters of Shakespeare, 1024 windows of 8, LSTM of 16 units, 32 epochs at every batch size"),
-        Sweep("noise_benefit", "union_lstm_small", LANGUAGE, objectives=LOSS, cells=words(vocabulary=128, **short, **WORDS),
-              title="Words of the State of the Union addresses, 1024 windows of 8, LSTM of 16 units, 32 epochs"),
+        Sweep("noise_benefit", "shakespeare_lstm_small", LANGUAGE, objectives=LOSS,
+              title="Characters of Shakespeare, 1024 windows of 8, LSTM of 16 units, 32 epochs at every batch size",
+              cells=letters(**short, **CHARACTERS)),
+        Sweep("noise_benefit", "union_lstm_small", LANGUAGE, objectives=LOSS,
+              title="Words of the State of the Union addresses, 1024 windows of 8, LSTM of 16 units, 32 epochs",
+              cells=words(vocabulary=128, **short, **WORDS)),
     ]
 
 
-def _by_method(small: dict[int, tuple[int, int]], plain: dict[int, tuple[int, int]],
-               heavy: dict[int, tuple[int, int]]) -> Callable[..., tuple[Row, ...]]:
+def _by_method(small: Windows, plain: Windows, heavy: Windows) -> Callable[..., tuple[Row, ...]]:
     """Grids of both methods: the same effective rates at small batch sizes, each method's own at large ones."""
+    parts = ((small, (SGD, HEAVY)), (plain, (SGD,)), (heavy, (HEAVY,)))
+
     def grid(**settings: Any) -> tuple[Row, ...]:
-        return (*_grid(small, (SGD, HEAVY), seed=SMALL_SEEDS, **settings), *_grid(plain, (SGD,), seed=SMALL_SEEDS, **settings),
-                *_grid(heavy, (HEAVY,), seed=SMALL_SEEDS, **settings))
+        return tuple(cell for windows, momenta in parts
+                     for cell in _grid(windows, momenta, seed=SMALL_SEEDS, **settings))
 
     return grid
 
@@ -180,8 +189,9 @@ def _pilots() -> list[Sweep]:
 
     def some(experiment: str, effective: float, momenta: tuple[float, ...] = (HEAVY,), sizes: tuple[int, ...] = (64,),
              **cut: Any) -> Sweep:
-        return pilot(full[experiment], {"seed": [0], "batch_size": list(sizes), "momentum": list(momenta), "learning_rate":
-                                        [(1 - momentum) * effective for momentum in momenta]}, **cut)
+        rates = [(1 - momentum) * effective for momentum in momenta]
+        return pilot(full[experiment], {"seed": [0], "batch_size": list(sizes), "momentum": list(momenta),
+                                        "learning_rate": rates}, **cut)
 
     return [
         some("mnist_autoencoder", 1.0, (SGD, HEAVY), (64, 256), images=4096, test_images=1024, epochs=1),

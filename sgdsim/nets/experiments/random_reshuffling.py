@@ -51,7 +51,7 @@ def _powers(low: int, high: int) -> list[float]:
 
 def _large_svrg() -> list[Sweep]:
     """Without augmentation: it would leave no finite sum."""
-    data: Row = {"data": "cifar10", "images": 20_480, "test_images": 10_000, "pool": 1, "l2": 5e-4, "batch_size": 128}
+    data: Row = {"data": "cifar10", "images": 20_480, "test_images": 10_000, "pool": 1, "l2": 5e-4, "batch_size": 256}
     seeds: list[Any] = [0, 1]
     return [
         _svrg("wrn_svrg", "CIFAR-10, 20,480 images, WRN-16-2 with batch norm", device="auto", grid=cells(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from torch import Tensor
 
 from sgdsim.nets.models import Stack
@@ -11,10 +13,10 @@ __all__ = ["ReplayedStack"]
 
 
 class ReplayedStack(Stack):
-    """A stack whose gradients are replayed from a CUDA graph where there is a GPU; elsewhere it is the stack itself.
+    """A stack whose gradients are replayed from a CUDA graph where there is a GPU; on a CPU it is the stack itself.
 
     A recurrent network launches more than a thousand small kernels a step, which cost more than they do; a graph
-    launches them at once. To be trained by `sgdsim.nets.training.train`, whose update stays as it is. Batches must
+    launches them at once. In it the gradients are those of autograd, whose bookkeeping costs nothing there. To be trained by `sgdsim.nets.training.train`, whose update stays as it is. Batches must
     have one shape.
 
     Parameters
@@ -34,13 +36,15 @@ class ReplayedStack(Stack):
 
     def __init__(self, stack: Stack) -> None:
         super().__init__()
-        self.stack = stack
+        self.stack, device = stack, next(stack.parameters()).device
+        # gradients that are written out may send a number to the device, which no graph can capture
+        gradients = stack.gradients if device.type == "cpu" else partial(Stack.gradients, stack)
         found: list[tuple[Tensor, list[Tensor]]] = []
 
         def work(x: Tensor, y: Tensor) -> None:
-            found[:] = [stack.gradients(x, y)]  # of a captured call: tensors that every replay fills anew
+            found[:] = [gradients(x, y)]  # of a captured call: tensors that every replay fills anew
 
-        self._found, self._replayed = found, Replayed(work, next(stack.parameters()).device)
+        self._found, self._replayed = found, Replayed(work, device)
 
     @property
     def engine(self) -> str:
