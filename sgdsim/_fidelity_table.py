@@ -82,7 +82,7 @@ def _here(one: Experiment) -> list[str]:
     state = f"{told['cells']} cells, {', '.join(one.devices)}" if one.measured else f"open: {one.planned} cells planned"
     state += f", {one.missing} of {one.planned} still missing" if one.measured and one.missing else ""
     return [f"{one.name.rpartition('/')[2]} ({state})", "; ".join(told["data"]),
-            f"{'; '.join(told['network'])}; {', '.join(told['optimizer'])}", ", ".join(lengths),
+            "; ".join([*told["network"], ", ".join(told["optimizer"]), *told["methods"]]), ", ".join(lengths),
             _sizes(told["batch_sizes"]) or "all", number(told["seeds"])]
 
 

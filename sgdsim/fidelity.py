@@ -41,7 +41,8 @@ class Published:
     network : str
         In words.
     settings : mapping, optional
-        What a cell's settings must hold to be this network; None when there is no such network in this package.
+        What a cell's settings must hold to be this network; None when this package has no such network, or when it is
+        not known which it was.
     epochs, updates : float, int, optional
         Length of training; one of the two.
     batch_sizes : tuple of int

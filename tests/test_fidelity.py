@@ -26,6 +26,11 @@ CELLS = tuple({"data": "mnist", "images": 1000, "net": "mlp", "hidden": [8], "ep
                "seed": seed} for size in (10, 50) for seed in (0, 1))
 
 
+def _to_a_loss(cell):
+    """Trained until the loss is low, however many updates are allowed: no length that could be compared."""
+    return {key: value for key, value in cell.items() if key != "epochs"} | {"steps": 10**6, "levels": [0.1]}
+
+
 def measured(cells, missing=0, name="topic/rows"):
     return Experiment(name, tuple(cells), ("a processor",), len(cells) + missing, missing)
 
@@ -77,7 +82,7 @@ def test_full_when_every_field_is_covered():
     ("network", lambda cells: [cell | {"hidden": [4]} for cell in cells]),
     ("epochs", lambda cells: [cell | {"epochs": 1} for cell in cells]),
     ("epochs", lambda cells: [cell | {"epochs": 1} if cell["batch_size"] == 10 else cell for cell in cells]),
-    ("epochs", lambda cells: [cell | {"levels": [0.1]} for cell in cells]),
+    ("epochs", lambda cells: [_to_a_loss(cell) for cell in cells]),
     ("batch sizes", lambda cells: [cell for cell in cells if cell["batch_size"] != 50]),
     ("seeds", lambda cells: [cell for cell in cells if cell["seed"] == 0]),
     ("seeds", lambda cells: cells[:-1]),

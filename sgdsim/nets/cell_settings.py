@@ -7,12 +7,13 @@ from typing import Any
 
 from sgdsim.nets.results import Row
 
-__all__ = ["batch_sizes", "data_of", "data_words", "images_of", "length", "network", "optimizer", "seeds"]
+__all__ = ["batch_sizes", "data_of", "data_words", "images_of", "length", "method", "network", "optimizer", "seeds"]
 
 DATA = {"fashion": "Fashion-MNIST", "mnist": "MNIST", "cifar10": "CIFAR-10", "cifar100": "CIFAR-100",
         "digits": "digits", "imagenet": "ImageNet", "tiny-shakespeare": "tiny Shakespeare",
         "state-of-the-union": "State of the Union", "ptb": "Penn Treebank", "timit": "TIMIT", "": "drawn"}
-NETWORKS = {"mlp": "perceptron", "mlp_bn": "perceptron with batch norm", "cnn": "convolutional network",
+NETWORKS = {"mlp": "perceptron", "mlp_bn": "perceptron with batch norm",
+            "mlp_batch_norm": "perceptron with batch norm", "cnn": "convolutional network",
             "cnn_batch_norm": "convolutional network with batch norm", "resnet": "residual network",
             "wide_resnet": "Wide-ResNet", "softmax": "softmax regression", "": "perceptron", "vgg": "VGG-like network",
             "keskar_c1": "C1"}
@@ -21,11 +22,14 @@ ONE_KIND = {"sgdsim.nets.autoencoder_cells": "autoencoder", "sgdsim.nets.languag
 #: Settings that make the shape of a network, in the order in which they are told.
 SHAPE = ("depth", "widen", "blocks", "layers", "width", "hidden", "channels", "widths", "features", "embedding",
          "vocabulary", "norm", "ghost_batch_size", "batch_norm")
-OPTIMIZERS = {"sgd": "SGD", "adam": "Adam", "momentum": "SGD with momentum", "salr": "SALR", "sam": "SAM",
-              "norm": "by gradient norm", "svrg": "SVRG"}
+OPTIMIZERS = {"sgd": "SGD", "adam": "Adam", "momentum": "SGD with momentum", "svrg": "SVRG", "exact": "exact whitening",
+              "recursive": "recursive whitening"}
+METHODS = {"base": "as it is", "salr": "SALR", "sam": "SAM", "norm": "rate by gradient norm"}
 NORMS = {"none": "no normalisation", "batch": "batch norm", "ghost": "ghost batch norm", "skipinit": "SkipInit"}
 #: Measuring modules whose only optimizer is Adam: their cells need not say so.
 ADAM = ("sgdsim.nets.adam_training", "sgdsim.nets.sharp_minima")
+#: Measuring modules whose networks all have batch normalisation.
+NORMALISED = ("sgdsim.nets.distance_growth", "sgdsim.nets.regime_training")
 
 
 def data_of(cell: Row) -> str:
@@ -65,7 +69,7 @@ def length(cell: Row) -> tuple[float | None, int | None]:
     >>> length({"epochs": 2, "images": 64, "batch_size": 8}), length({"steps": 16, "images": 64, "batch_size": 8})
     ((2, 16), (2.0, 16))
     """
-    if "levels" in cell:
+    if "levels" in cell and "epochs" not in cell:
         return None, None
     images, size = images_of(cell), min(batch_sizes(cell), default=None)
     epochs = cell.get("epochs", cell.get("passes"))
@@ -89,17 +93,24 @@ def network(cell: Row, module: str = "") -> str:
     """
     known = "random features" if "features" in cell else ONE_KIND.get(module, "")
     name = str(cell.get("net", cell.get("network", known)))
-    told = ", ".join(_word(key, cell[key]) for key in SHAPE if cell.get(key) not in (None, False))
+    unused = ("layers", "width", "hidden") if "channels" in cell else ()  # left over from a perceptron's settings
+    shape = [key for key in SHAPE if key not in unused and cell.get(key) not in (None, False)]
+    told = ", ".join([_word(key, cell[key]) for key in shape] + (["batch norm"] if module in NORMALISED else []))
     return NETWORKS.get(name, name) + (f" ({told})" if told else "")
 
 
 def optimizer(cell: Row, module: str = "") -> str:
-    """Optimizer and method in words; plain descent where the cell says nothing else."""
-    words = [str(cell[key]) for key in ("optimizer", "base", "method") if key in cell and cell[key] != "base"]
-    words = words or (["adam"] if module in ADAM else ["sgd"])
+    """Optimizer in words; plain descent where neither the cell nor its measuring module says anything else."""
+    default = "adam" if module in ADAM else "sgd"
+    name = str(next((cell[key] for key in ("optimizer", "base", "method") if key in cell), default))
     momentum = cell.get("momentum", 0.0)
-    told = " ".join(OPTIMIZERS.get(word, word) for word in words)
-    return told + (f" with momentum {momentum:g}" if momentum and "adam" not in words else "")
+    return OPTIMIZERS.get(name, name) + (f" with momentum {momentum:g}" if momentum and name != "adam" else "")
+
+
+def method(cell: Row) -> str:
+    """What is done to the base optimizer, in words; empty where a cell has no base."""
+    name = str(cell["method"]) if {"base", "method"} <= set(cell) else ""
+    return METHODS.get(name, name)
 
 
 def data_words(data: str, images: int | None) -> str:

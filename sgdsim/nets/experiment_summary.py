@@ -13,6 +13,7 @@ from sgdsim.nets.cell_settings import (
     data_words,
     images_of,
     length,
+    method,
     network,
     optimizer,
     seeds,
@@ -116,14 +117,16 @@ def summary(cells: Iterable[Row], module: str = "") -> dict[str, Any]:
     ['MNIST, 60']
     """
     cells = list(cells)
+    to_loss = {level for c in cells if "epochs" not in c for level in c.get("levels", ())}
     lengths = {"epochs": [c.get("epochs", c.get("passes")) for c in cells],
                "updates": [length(c)[1] for c in cells if "steps" in c and not {"epochs", "passes"} & set(c)]}
     return {"data": _distinct(data_words(data_of(c), images_of(c)) for c in cells),
             "network": _distinct(network(c, module) for c in cells),
             **{name: sorted(_distinct(x for x in found if x is not None)) for name, found in lengths.items()},
-            "to_loss": sorted({level for c in cells for level in c.get("levels", ())}, reverse=True),
+            "to_loss": sorted(to_loss, reverse=True),
             "batch_sizes": sorted({size for c in cells for size in batch_sizes(c)}), "seeds": seeds(cells),
-            "optimizer": _distinct(optimizer(c, module) for c in cells)}
+            "optimizer": _distinct(optimizer(c, module) for c in cells),
+            "methods": _distinct(name for c in cells if (name := method(c)))}
 
 
 def _distinct(values: Iterable[Any]) -> list[Any]:

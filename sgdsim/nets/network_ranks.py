@@ -52,10 +52,15 @@ def inner_singular_values(model: nn.Module) -> list[np.ndarray]:
 
 def _cell(config: dict[str, Any], device: str) -> Measured:
     model, data = network_cells.prepared(config, device)
-    steps, spectra = steps_of(config), {}
-    marks = sorted({max(1, round(steps / 2**k)) for k in range(HALVINGS)})
-    run = network_cells.trained(model, data, config, marks=marks,
-                                on_mark=lambda step, model: spectra.update({step: inner_singular_values(model)}))
+    steps = steps_of(config)
+    spectra: dict[int, list[np.ndarray]] = {}
+
+    def take(step: int, model: nn.Module) -> None:
+        if all(bool(p.isfinite().all()) for p in model.parameters()):  # if not, the run ends at its next recorded point
+            spectra[step] = inner_singular_values(model)
+
+    marks = {max(1, round(steps / 2**k)) for k in range(HALVINGS)}
+    run = network_cells.trained(model, data, config, marks=marks, on_mark=take)
     facts = {"steps": steps, "data": data.name, "data_sha256": data.sha256, "engine": run.facts["engine"],
              "images_per_second": _short(run.facts["images_per_second"])}
     if run.diverged:

@@ -11,7 +11,7 @@ from sgdsim.nets.grids import table
 from sgdsim.nets.results import Row
 from sgdsim.statistics import CONFIDENCE, Estimate
 
-__all__ = ["block_contrast", "exponent", "optimal_rates"]
+__all__ = ["block_contrast", "exponent", "optimal_rates", "pooled_means"]
 
 
 def optimal_rates(rows: Iterable[Row], metric: str, by: Sequence[str]) -> dict[tuple[Any, ...], np.ndarray]:
@@ -57,6 +57,32 @@ def _vertex(x: np.ndarray, y: np.ndarray) -> float:
     else:
         shift = (left - right) / (2 * (left + right)) if left + right > 0 else 0.0
     return float(x[k] + shift * (x[k + 1] - x[k - 1]) / 2)
+
+
+def pooled_means(cells: Mapping[tuple[Any, ...], np.ndarray], confidence: float = CONFIDENCE
+                 ) -> dict[tuple[Any, ...], Estimate]:
+    """Mean of each cell over its seeds, with Student's interval from the scatter within all cells together.
+
+    Parameters
+    ----------
+    cells : mapping
+        Keys to values with one entry a seed, at least 2, such as `optimal_rates` gives.
+    confidence : float
+        Two-sided confidence of each interval.
+
+    Examples
+    --------
+    >>> pooled_means({(8,): np.array([1.0, 3.0]), (16,): np.array([5.0, 7.0])}, confidence=0.95)
+    {(8,): 2 [-2.30265, 6.30265] (n=2), (16,): 6 [1.69735, 10.3027] (n=2)}
+    """
+    from scipy.special import stdtrit
+
+    values = np.stack(list(cells.values()))
+    seeds = values.shape[1]
+    error = np.sqrt(values.var(axis=1, ddof=1).mean() / seeds)
+    half = float(stdtrit(len(values) * (seeds - 1), (1 + confidence) / 2) * error)
+    return {key: Estimate(float(one.mean()), float(one.mean() - half), float(one.mean() + half), seeds)
+            for key, one in cells.items()}
 
 
 def exponent(optima: Mapping[tuple[Any, ...], np.ndarray], chosen: Iterable[tuple[Any, ...]] | None = None,

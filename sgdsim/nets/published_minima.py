@@ -163,7 +163,7 @@ def _predicted(config: dict[str, Any], device: str) -> float:
 
 
 def _weights(model: nn.Module) -> torch.Tensor:
-    return nn.utils.parameters_to_vector(model.parameters()).detach().clone()
+    return torch.cat([p.detach().flatten() for p in model.parameters()])
 
 
 def _rounded(value: Any) -> Any:

@@ -33,3 +33,43 @@ def test_replicas_do_not_depend_on_their_company_and_divergence_is_recorded():
     np.testing.assert_array_equal(together.test_loss[:, 2:], alone.test_loss)
     assert np.isfinite(together.train_loss[0]).all()
     assert np.isinf(together.train_loss[1]).all()
+
+
+SIZES = (16, 64, 256, 512, 1024)
+
+
+@pytest.fixture(scope="module")
+def quadratic_rows():
+    """Rows as a sweep would leave them, of a noisy quadratic whose exact risk obeys both laws; three seeds."""
+    from sgdsim import NoisyQuadratic
+
+    curvatures, budget, draw = 1 / np.arange(1, 201), 2**18, np.random.default_rng(20061509)
+    model, rows = NoisyQuadratic(curvatures, curvatures, np.ones(200)), []
+    blocks = draw.normal(0, 0.05, 3)
+    for size in SIZES:
+        for beta in (0.0, 0.9):
+            rates = (1 - beta) * 2.0 ** np.arange(np.log2(size) - 10, np.log2(size) - 1)
+            risks = model.risk(rates, size, budget // size, momentum=beta)
+            for rate, risk in zip(rates, risks, strict=True):
+                for seed, block in enumerate(blocks):
+                    loss = float(risk * np.exp(block + draw.normal(0, 0.002)))
+                    rows.append({"config": {"batch_size": size, "momentum": beta, "learning_rate": float(rate), "seed": seed},
+                                 "status": "ok" if loss < 1e3 else "diverged", "metrics": {"train_loss": loss}})
+    return rows
+
+
+@pytest.mark.parametrize("claim, judge", [("best_rate_against_batch_size", "_exponents"),
+                                          ("one_temperature_in_deep_networks", "_temperature")])
+def test_judges_of_full_size_rows(quadratic_rows, claim, judge):
+    """Checks whose rows need a GPU are open; what judges them accepts rows that obey the laws and no false claim."""
+    pytest.importorskip("torch")
+    from sgdsim.claims.noise_benefit import batch_sizes
+
+    claim, judge = getattr(batch_sizes, claim), getattr(batch_sizes, judge)
+    assert judge(claim.claimed, quadratic_rows).outcome == "holds"
+    for name, content in claim.mutants.items():
+        assert judge(content, quadratic_rows).outcome == "refuted", name
+    # rows of the wrong kind: the same loss at every rate, as if the batch size were the rate's only measure
+    turned = [{**row, "config": {**row["config"], "batch_size": SIZES[::-1][SIZES.index(row["config"]["batch_size"])]}}
+              for row in quadratic_rows]
+    assert judge(claim.claimed, turned).outcome != "holds"

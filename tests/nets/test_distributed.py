@@ -82,14 +82,14 @@ def test_torchrun_measures_the_rows_of_one_process(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("what, words, stored", [
-    ("fail_in_sweep", ("rank 1 of 4 failed", "ZeroDivisionError"), 30),  # the other three of the first round
+    ("fail_in_sweep", ("rank 1 of 4 failed", "ZeroDivisionError"), 20),  # at least the first of each other rank
     ("die_in_sweep", ("SIGKILL",), 0),
     ("fail_in_training", ("no learning rate for step 3", "on rank 2 of 4"), 0),
 ])
 def test_the_failure_of_one_ends_all(what: str, words: tuple[str, ...], stored: int, tmp_path: Path) -> None:
     done = torchrun(what, tmp_path)
     assert done.returncode != 0 and all(word in done.stderr for word in words), done.stderr
-    assert len(read(tmp_path / "toys" / "parabola.jsonl", "parabola")) == stored
+    assert stored <= len(read(tmp_path / "toys" / "parabola.jsonl", "parabola")) < 60
 
 
 def test_alone_it_is_a_plain_loop() -> None:

@@ -241,6 +241,26 @@ def test_the_command_line_tells_of_a_stop(tmp_path: Path, monkeypatch: pytest.Mo
     assert 0 < len(cell_files.read_cells(tmp_path / "toys" / "parabola.jsonl")) < 120
 
 
+@pytest.mark.parametrize("leads", [True, False])
+def test_under_torchrun_one_process_runs_and_the_others_serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                                                              leads: bool) -> None:
+    pytest.importorskip("torch")
+    from sgdsim.nets.distributed import sweeps
+
+    called: list[str] = []
+    monkeypatch.setattr(sweeps, "leading", lambda: leads)
+    monkeypatch.setattr(sweeps, "serve", lambda: called.append("serve"))
+    monkeypatch.setattr(sweeps, "finish", lambda: called.append("finish"))
+    monkeypatch.setattr(runs, "sweeps", lambda topic, scale=None: [toy()])
+    command = ["run", "foundations", "--out", str(tmp_path), "--scheduler", "torch"]
+    assert main(command) == 0 and called == ["finish" if leads else "serve"]
+    assert len(cell_files.read_cells(tmp_path / "toys" / "parabola.jsonl")) == (20 if leads else 0)
+    if leads:
+        path = tmp_path / "toys" / "parabola.jsonl"
+        path.write_bytes(path.read_bytes() + b"[]\n")
+        assert main(command) == 2 and called == ["finish"] * 2, "the others are told also when nothing is measured"
+
+
 def test_a_failing_cell_is_not_stored(tmp_path: Path) -> None:
     sweep = toy()
     broken = dataclasses.replace(sweep, cells=(*sweep.cells, {**sweep.cells[0], "batch_size": 9, "fail": True}))

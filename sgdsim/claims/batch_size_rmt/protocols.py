@@ -12,8 +12,8 @@ __all__ = ["PROTOCOLS"]
 
 PAPER = "Granziol, Zohren and Roberts (2022)"
 NO_DATA = "CIFAR-100 is not among the data of this book"
-VGG = Published(PAPER, "cifar100", 50_000, "VGG", {"net": "vgg"}, beyond=NO_DATA, reconstructed=False)
-WIDE = Published(PAPER, "cifar100", 50_000, "Wide-ResNet", {"net": "wide_resnet"}, beyond=NO_DATA, reconstructed=False)
+VGG = Published(PAPER, "cifar100", 50_000, "VGG", beyond=NO_DATA, reconstructed=False)
+WIDE = Published(PAPER, "cifar100", 50_000, "Wide-ResNet", beyond=NO_DATA, reconstructed=False)
 LARGE = Published(PAPER, "imagenet", 1_281_167, "VGG and Wide-ResNet", beyond=IMAGENET, reconstructed=False)
 ALL = (VGG, WIDE, LARGE)
 _EDGES = "Spectra of one network near the start of training, on a part of the images."
@@ -25,6 +25,10 @@ PROTOCOLS: dict[str, Basis] = {
     "edge-exponents-of-networks": Basis(ALL, _EDGES),
     "negative-edge-of-networks": Basis(ALL, _EDGES),
     "edge-scaling-of-networks": Basis(ALL, _EDGES),
+    "edges-of-published-networks": Basis(ALL, _EDGES),
+    "batch-statistics-and-the-edge": Basis(),
+    "limits-of-published-networks": Basis(ALL, _LIMITS),
+    "adam-limits-of-published-networks": Basis(ALL, _LIMITS),
     "stability-of-networks": Basis(),
     "one-batch-rule-on-networks": Basis(ALL, _LIMITS),
     "one-batch-rule-with-momentum": Basis(ALL, _LIMITS),

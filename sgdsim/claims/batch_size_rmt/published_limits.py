@@ -53,7 +53,7 @@ three smallest batch sizes with an exponent of 1 within 0.35, and between the tw
     reconstructed=True,
     claimed=_SGD,
     mutants={
-        "square-root scaling": _SGD | {"small": 0.5},
+        "cube-root scaling": _SGD | {"small": 1 / 3},
         "constant": _SGD | {"small": 0.0},
         "falling at large batches": _SGD | {"saturates": -0.5},
         "anything that grows": {"small": 2.0, "band": 2.0, "saturates": 2.0},
@@ -93,35 +93,35 @@ def limits_of_a_wide_resnet(claimed: Row, rows: Rows) -> Evidence:
 
 # --- Adam ----------------------------------------------------------------------------------------------------
 
-_ADAM = {"exponent": 0.5, "band": 0.15}
+_ADAM = {"least": 0.5}
 
 adam_limits_of_published_networks = Claim(
     "adam-limits-of-published-networks",
-    title="VGG-like and residual networks in training: the largest stable rate of Adam and the root of the batch",
+    title="VGG-like and residual networks in training: the largest stable rate of Adam grows faster than the root",
     statement=r"""As before, with Adam, $\beta=(0.9,0.999)$, begun with the moments of 50 batches. Its largest stable rate
-grows over the three smallest batch sizes with an exponent of $\frac12$ within 0.15.""",
-    source="Granziol, Zohren and Roberts (2022), read in the abstract; for a stability limit, at this size, with this band: "
-    "measured here; that the small networks refute it was entered after a look at a prototype.",
-    caveat="The limit grows faster than the root, as it does for the other small networks of this chapter; it is the exponent "
-    "of a threshold. The best rate is nearer to the law.",
+grows over the three smallest batch sizes with an exponent of more than $\frac12$.""",
+    source="The root is the law of Granziol, Zohren and Roberts (2022), read in the abstract. That a stability limit grows "
+    "faster is ours, measured here, entered after a look at a prototype.",
+    caveat="It is the exponent of a threshold, which depends on the length of the run and on what counts as stable. The best "
+    "rate is nearer to the root.",
     reconstructed=True,
     claimed=_ADAM,
-    mutants={"constant": _ADAM | {"exponent": 0.0}, "between the root and linear": {"exponent": 0.8, "band": 0.3}},
+    mutants={"quadratic": {"least": 2.0}, "with the power 3/2": {"least": 1.5}},
 )
 
 
 def _adam(claimed: Row, rows: Rows) -> Evidence:
     limits = limits_of(rows, "adam")
-    return Evidence.slope(_exponent(limits, list(limits)[:3]), claimed["exponent"], claimed["band"])
+    return Evidence.at_least(_exponent(limits, list(limits)[:3]), claimed["least"], note="exponent")
 
 
-@adam_limits_of_published_networks.check("network", title=SMALL_VGG, expect="refuted",
+@adam_limits_of_published_networks.check("network", title=SMALL_VGG,
                                          runs=Runs("batch_size_rmt/small_vgg_limits"))
 def adam_limits_of_a_small_vgg(claimed: Row, rows: Rows) -> Evidence:
     return _adam(claimed, rows)
 
 
-@adam_limits_of_published_networks.check("network", title=SMALL_RESNET, expect="refuted",
+@adam_limits_of_published_networks.check("network", title=SMALL_RESNET,
                                          runs=Runs("batch_size_rmt/small_resnet_limits"))
 def adam_limits_of_a_small_resnet(claimed: Row, rows: Rows) -> Evidence:
     return _adam(claimed, rows)

@@ -10,7 +10,7 @@ from sgdsim.fidelity import IMAGENET, Basis, Published
 __all__ = ["PROTOCOLS"]
 
 PAPER = "Markovich-Golan, Battash and Bleiweiss (2020)"
-CIFAR = Published(PAPER, "cifar10", 50_000, "ResNet-based", {"net": "resnet"}, reconstructed=False)
+CIFAR = Published(PAPER, "cifar10", 50_000, "ResNet-based", reconstructed=False)
 LARGE = Published(PAPER, "imagenet", 1_281_167, "ResNet-based", beyond=IMAGENET, reconstructed=False)
 
 PROTOCOLS: dict[str, Basis] = {

@@ -19,6 +19,11 @@ from sgdsim.claims.large_batch_sharp_minima.pairs import (
     large_batches_end_in_sharper_minima,
     sharpness_depends_on_the_radius,
 )
+from sgdsim.claims.large_batch_sharp_minima.paper_protocol import (
+    equal_epochs_by_the_paper,
+    gap_by_the_paper,
+    same_loss_in_the_papers_networks,
+)
 from sgdsim.claims.large_batch_sharp_minima.published import published_sharpness_is_not_quadratic
 from sgdsim.claims.large_batch_sharp_minima.remedies import (
     augmentation_and_sharpness,
@@ -62,4 +67,7 @@ __all__ = [
     "scale_invariance_hides_sharpness",
     "trained_sharpness_moves_at_will",
     "sharpness_and_test_error",
+    "equal_epochs_by_the_paper",
+    "same_loss_in_the_papers_networks",
+    "gap_by_the_paper",
 ]

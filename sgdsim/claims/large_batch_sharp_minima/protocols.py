@@ -6,11 +6,15 @@ five runs, training until the loss ceased to improve, networks C1 to C4. From me
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from sgdsim.fidelity import Basis, Published
 
 __all__ = ["PROTOCOLS"]
 
 PAPER = "Keskar et al. (2017)"
+#: The convolutions of C2: five stages.
+VGG = {"net": "vgg", "norm": "batch", "channels": [[64, 64], [128, 128], *[[width] * 3 for width in (256, 512, 512)]]}
 ENOUGH = "until the loss ceased to improve"
 NO_TIMIT, NO_DATA = "TIMIT is sold, not free to use", "CIFAR-100 is not among the data of this book"
 PERCEPTRON = {"net": "perceptron", "width": 512, "layers": 5, "norm": "batch"}
@@ -33,7 +37,7 @@ C1 = Published(
     "cifar10",
     50_000,
     "shallow convolutions with batch norm",
-    {"net": "keskar_c1"},
+    {"net": "keskar_c1", "width": 64},
     length=ENOUGH,
     batch_sizes=(256, 5000),
     seeds=5,
@@ -44,7 +48,7 @@ C2 = Published(
     "cifar10",
     50_000,
     "VGG-like, with batch norm",
-    {"net": "vgg", "norm": "batch"},
+    VGG,
     length=ENOUGH,
     batch_sizes=(256, 5000),
     seeds=5,
@@ -62,23 +66,11 @@ C34 = Published(
     reconstructed=False,
 )
 ALL = (F1, F2, C1, C2, C34)
-#: 100 epochs with each of two batch sizes, from every epoch of the small one.
-WARM = tuple(
-    Published(
-        f"{PAPER}, warm starts on {name}", data, images, words, settings, epochs=100, batch_sizes=sizes, beyond=why
-    )
-    for name, data, images, words, settings, sizes, why in (
-        ("F2", "timit", None, "seven layers of 512", None, (256,), NO_TIMIT),
-        ("C1", "cifar10", 50_000, "shallow convolutions with batch norm", {"net": "keskar_c1"}, (256, 5000), ""),
-    )
-)
-SWEEP = tuple(
-    Published(f"{PAPER}, batch sizes on {name}", data, images, words, settings, epochs=100, beyond=why)
-    for name, data, images, words, settings, why in (
-        ("F2", "timit", None, "seven layers of 512", None, NO_TIMIT),
-        ("C1", "cifar10", 50_000, "shallow convolutions with batch norm", {"net": "keskar_c1"}, ""),
-    )
-)
+#: 100 epochs of the large batch, after each epoch of the small one up to 100.
+WARM = tuple(replace(one, source=f"{one.source}, warm starts", epochs=100, length="", seeds=None) for one in (F2, C1))
+#: 100 epochs at each batch size.
+SWEEP = tuple(replace(one, source=f"{one.source}, batch sizes", epochs=100, length="", batch_sizes=(), seeds=None)
+              for one in (F2, C1))
 JIANG = Published(
     "Jiang et al. (2020)",
     "cifar10",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sgdsim.claims.low_rank_bias.deep_networks import all_three_lower_the_rank, updates_before_batch_size
 from sgdsim.claims.low_rank_bias.fixed_points import (
     rank_is_a_source_of_the_noise,
     rest_needs_rank_one,
@@ -47,4 +48,6 @@ __all__ = [
     "low_rank_is_not_what_generalises",
     "batch_norm_keeps_ranks",
     "convolutions_lose_rank_late",
+    "all_three_lower_the_rank",
+    "updates_before_batch_size",
 ]

@@ -102,14 +102,14 @@ def normalised_perceptrons(claimed: dict[str, float], rows: Rows) -> Evidence:
                                                note="norms, B = 16 over 128"))
 
 
-@batch_norm_keeps_ranks.check("network", title="MNIST, five layers of 512 units, 60,000 updates each, GPU",
+@batch_norm_keeps_ranks.check("network", title="MNIST, five layers of 512 units, 61,440 updates each, GPU",
                               runs=Runs("low_rank_bias/mnist_wide"))
 def wide_perceptrons(claimed: dict[str, float], rows: Rows) -> Evidence:
     strong: dict[str, Any] = {"weight_decay": 0.016, "learning_rate": 0.2}
-    more = gap(*[rank(rows, batch_size=size, **strong) for size in (4, 256)])
+    more = gap(*[rank(rows, batch_size=size, **strong) for size in (8, 192)])
     return Evidence.contrast(
         Evidence.at_least(mean_estimate(rank(rows, weight_decay=0.0) / 512), claimed["full"], note="without decay"),
-        Evidence.at_least(more, claimed["updates"], note="equal updates, B = 4 minus 256"))
+        Evidence.at_least(more, claimed["updates"], note="equal updates, B = 8 minus 192"))
 
 
 _CONVOLUTIONS = {"full": 0.9, "ten": 0.65, "one": 0.85, "epochs": 8.0, "updates": 0.0}

@@ -11,6 +11,8 @@ from sgdsim.fidelity import Basis, Published
 __all__ = ["PROTOCOLS"]
 
 PAPER = "Galanti, Siegel, Gupte and Poggio (2025)"
+#: Thirteen convolutions in five stages.
+VGG = {"net": "vgg", "channels": [[64, 64], [128, 128], *[[width] * 3 for width in (256, 512, 512)]]}
 SIZES = (4, 8, 16, 32, 64, 128)
 EQUAL = "equal epochs for all batch sizes, their number not known here"
 
@@ -24,7 +26,7 @@ PERCEPTRON = Published(
     batch_sizes=SIZES,
 )
 RESNET18 = Published(PAPER, "cifar10", 50_000, "ResNet-18", length=EQUAL, batch_sizes=SIZES)
-VGG16 = Published(PAPER, "cifar10", 50_000, "VGG-16", {"net": "vgg"}, length=EQUAL, batch_sizes=SIZES)
+VGG16 = Published(PAPER, "cifar10", 50_000, "VGG-16", VGG, length=EQUAL, batch_sizes=SIZES)
 VIT = Published(PAPER, "cifar10", 50_000, "vision transformer", length=EQUAL, batch_sizes=SIZES)
 ALL = (PERCEPTRON, RESNET18, VGG16, VIT)
 _CUT = "Constant rates, no augmentation; ranks by thresholds of our own."

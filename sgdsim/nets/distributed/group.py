@@ -11,7 +11,7 @@ from datetime import timedelta
 import torch
 from torch import distributed
 
-__all__ = ["Place", "join", "leave", "process_group"]
+__all__ = ["Place", "own_device", "process_group"]
 
 
 @dataclass(frozen=True)
@@ -28,24 +28,28 @@ class Place:
         return self.rank == 0
 
 
-def join(backend: str | None = None, timeout_s: float = 600.0) -> Place:
-    """Join the group that the environment describes; without torchrun this process stays alone.
-
-    See `process_group`; `leave` ends what this begins.
-    """
+def _join(backend: str | None = None, timeout_s: float = 600.0) -> Place:
+    """Join the group that the environment describes; without torchrun this process stays alone."""
     if not timeout_s > 0:
         raise ValueError(f"timeout_s is {timeout_s!r}; allowed: positive")
-    gpus = torch.cuda.device_count()
-    device = f"cuda:{int(os.environ.get('LOCAL_RANK', 0)) % gpus}" if gpus else "cpu"
-    if gpus:
-        torch.cuda.set_device(device)
+    device = own_device()
     if "WORLD_SIZE" not in os.environ:
         return Place(0, 1, device)
-    distributed.init_process_group(backend or ("nccl" if gpus else "gloo"), timeout=timedelta(seconds=timeout_s))
+    backend = backend or ("gloo" if device == "cpu" else "nccl")
+    distributed.init_process_group(backend, timeout=timedelta(seconds=timeout_s))
     return Place(distributed.get_rank(), distributed.get_world_size(), device)
 
 
-def leave(*, together: bool = True) -> None:
+def own_device() -> str:
+    """The GPU of this process among those of its machine, made the current one; `cpu` where there is none."""
+    gpus = torch.cuda.device_count()
+    if not gpus:
+        return "cpu"
+    torch.cuda.set_device(device := f"cuda:{int(os.environ.get('LOCAL_RANK', 0)) % gpus}")
+    return device
+
+
+def _leave(*, together: bool = True) -> None:
     """Leave the group, if there is one: after all others have come to this point, or at once after a failure."""
     if distributed.is_initialized():
         if together:
@@ -83,11 +87,11 @@ def process_group(backend: str | None = None, timeout_s: float = 600.0) -> Itera
     ...     place.rank, place.size
     (0, 1)
     """
-    place = join(backend, timeout_s)
+    place = _join(backend, timeout_s)
     try:
         yield place
     except BaseException as error:
         error.add_note(f"on rank {place.rank} of {place.size}")
-        leave(together=False)
+        _leave(together=False)
         raise
-    leave()
+    _leave()

@@ -1,27 +1,61 @@
-"""One sweep over the processes of torchrun: rank 0 holds plan and files, every rank measures.
+"""One sweep over the processes of torchrun: rank 0 holds plan and files and hands out groups, the others measure.
 
-In a round each rank is given one group of cells, and rank 0 takes all results before the next round. Groups of unequal
-length leave ranks waiting; a Dask cluster hands them out one by one.
+They talk through torch's key-value store, in which torchrun's processes find each other, and form no process group:
+code that measures a cell may look for one (`sgdsim.methods.feature_whitening` does), to share its work with other ranks.
 """
 
 from __future__ import annotations
 
+import os
+import pickle
+import time
 import traceback
 from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import islice
-from typing import cast
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
 
 from torch import distributed
 
-from sgdsim.nets.distributed.group import join, leave
+from sgdsim.nets.distributed.group import own_device
 from sgdsim.nets.measuring import Finished, measure_group
 from sgdsim.nets.results import Row
 
 __all__ = ["finish", "leading", "measured", "serve"]
 
-Task = tuple[str, list[Row], str]
+TIMEOUT_S = 7200.0
 STOP = "stop"
+LOOK_S = 0.02  # between two looks at who has finished
+
+
+@dataclass
+class _Ranks:
+    """What this process knows of the others: the store, and on rank 0 how many tasks each was given, and who is busy."""
+
+    store: Any = None
+    rank: int = 0
+    size: int = 1
+    timeout_s: float = TIMEOUT_S
+    given: dict[int, int] = field(default_factory=dict)
+    busy: dict[int, float] = field(default_factory=dict)
+
+    def hand(self, rank: int, task: Any) -> None:
+        """Give a rank its next task."""
+        number = self.given[rank] = self.given.get(rank, 0) + 1
+        self.store.set(f"task {rank} {number}", pickle.dumps(task))
+        self.busy[rank] = time.monotonic()
+
+    def outcomes(self) -> Iterator[Any]:
+        """What those bring who have finished by now."""
+        for rank, since in list(self.busy.items()):
+            name = f"outcome {rank} {self.given[rank]}"
+            if self.store.check([name]):
+                outcome = pickle.loads(self.store.get(name))
+                self.store.delete_key(name)
+                del self.busy[rank]
+                yield outcome
+            elif time.monotonic() - since > self.timeout_s:
+                raise RuntimeError(f"rank {rank} of {self.size} has not answered for {self.timeout_s:g} s")
 
 
 @dataclass(frozen=True)
@@ -32,15 +66,23 @@ class _Failed:
     text: str
 
 
-def leading(timeout_s: float = 7200.0) -> bool:
-    """Join the other processes; whether this one is rank 0, which runs the sweep while the others `serve`.
+_HERE = _Ranks()
+
+
+def leading(timeout_s: float = TIMEOUT_S) -> bool:
+    """Find the other processes; whether this one is rank 0, which runs the sweep while the others `serve`.
 
     Parameters
     ----------
     timeout_s : float
         Seconds after which waiting for another rank is an error; longer than any group of cells takes.
     """
-    return join("gloo", timeout_s).leads
+    _HERE.timeout_s = timeout_s
+    if "WORLD_SIZE" in os.environ:
+        own_device()
+        store, _HERE.rank, _HERE.size = next(distributed.rendezvous("env://", timeout=timedelta(seconds=timeout_s)))
+        _HERE.store = distributed.PrefixStore("sgdsim", store)
+    return _HERE.rank == 0
 
 
 def serve() -> None:
@@ -49,80 +91,71 @@ def serve() -> None:
     Raises
     ------
     RuntimeError
-        Another process is gone.
+        Rank 0 is gone, or has had nothing to say for too long.
     """
-    try:
-        while (task := _handed_out(None)) != STOP:
-            _collected(_outcome(cast("Task | None", task)))
-        leave()
-    except BaseException:
-        leave(together=False)
-        raise
+    number = 1
+    while (task := pickle.loads(_HERE.store.get(f"task {_HERE.rank} {number}"))) != STOP:
+        try:
+            outcome: Finished | _Failed = measure_group(*task)
+        except Exception:
+            outcome = _Failed(_HERE.rank, traceback.format_exc())
+        _HERE.store.set(f"outcome {_HERE.rank} {number}", pickle.dumps(outcome))
+        number += 1
+    _HERE.store.set(f"outcome {_HERE.rank} {number}", pickle.dumps(STOP))
 
 
 def measured(module: str, groups: Iterator[list[Row]], device: str) -> Iterator[Finished]:
-    """Measure groups of cells on all ranks, from rank 0; alone where there are no others.
+    """Measure groups of cells on the other ranks, from rank 0; in this process where there are no others.
 
     Parameters
     ----------
     module : str
         Has `measure_cells(configs, device)`, see `sgdsim.nets.measuring.measure_group`.
     groups : iterator of lists of dict
-        As many are taken at a time as there are ranks.
+        The next one is taken when a rank is free to measure it.
     device : {"cpu", "auto"}
 
     Raises
     ------
     RuntimeError
-        A rank failed, after the results of the others in that round; names the rank and shows its traceback.
+        A rank failed; the others finish what they have begun before it is raised. Names the rank and shows its
+        traceback. Or a rank has not answered for too long.
 
     Examples
     --------
     >>> list(measured("sgdsim.nets.classifiers", iter([]), "cpu"))
     []
     """
-    if not distributed.is_initialized():
+    if _HERE.size == 1:
         yield from (measure_group(module, group, device) for group in groups)
         return
-    size = distributed.get_world_size()
-    while taken := list(islice(groups, size)):
-        tasks: list[Task | None] = [(module, group, device) for group in taken]
-        try:
-            own = _handed_out([*tasks, *[None] * (size - len(tasks))])
-            outcomes = _collected(_outcome(cast("Task | None", own)))
-        except BaseException:  # in the middle of a round the others cannot be told in good order
-            leave(together=False)
-            raise
-        yield from (outcome for outcome in outcomes if isinstance(outcome, Finished))
-        for outcome in outcomes:
+    failed: list[_Failed] = []
+    while True:
+        for rank in range(1, _HERE.size):
+            if rank not in _HERE.busy and not failed and (group := next(groups, None)) is not None:
+                _HERE.hand(rank, (module, group, device))
+        if not _HERE.busy:
+            break
+        for outcome in _HERE.outcomes():
             if isinstance(outcome, _Failed):
-                raise RuntimeError(f"rank {outcome.rank} of {size} failed:\n{outcome.text}")
+                failed.append(outcome)
+            else:
+                yield outcome
+        time.sleep(LOOK_S)
+    if failed:
+        raise RuntimeError(f"rank {failed[0].rank} of {_HERE.size} failed:\n{failed[0].text}")
 
 
 def finish() -> None:
-    """Tell the other ranks, from rank 0, that all is done, and leave with them."""
-    if distributed.is_initialized():
-        _handed_out([STOP] * distributed.get_world_size())
-        leave()
+    """Tell the other ranks, from rank 0, that all is done, and wait until they have heard it.
 
-
-def _handed_out(tasks: list[Task | None] | list[str] | None) -> Task | str | None:
-    """What this rank is given; rank 0 has the list for all."""
-    mine: list[Task | str | None] = [None]
-    distributed.scatter_object_list(mine, tasks)
-    return mine[0]
-
-
-def _collected(outcome: Finished | _Failed | None) -> list[Finished | _Failed | None]:
-    """On rank 0 the outcomes of all ranks, elsewhere an empty list."""
-    places: list[Finished | _Failed | None] = [None] * distributed.get_world_size()
-    leads = distributed.get_rank() == 0
-    distributed.gather_object(outcome, places if leads else None)
-    return places if leads else []
-
-
-def _outcome(task: Task | None) -> Finished | _Failed | None:
-    try:
-        return None if task is None else measure_group(*task)
-    except Exception:
-        return _Failed(distributed.get_rank(), traceback.format_exc())
+    When they are in the middle of their work, because this process was interrupted, it just goes; torchrun ends them.
+    """
+    if _HERE.busy:
+        return
+    for rank in range(1, _HERE.size):
+        _HERE.hand(rank, STOP)
+    while _HERE.busy:
+        list(_HERE.outcomes())
+        time.sleep(LOOK_S)
+    _HERE.size = 1

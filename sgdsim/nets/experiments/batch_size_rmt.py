@@ -77,8 +77,8 @@ def _published() -> list[Sweep]:
                          full_steps=40),
         _published_edges("small_resnet_edges", words[1], resnet, {
             "running": draws, "batch": {size: draws[size] for size in (4, 16, 64, 256)}}, ("hessian",), full_steps=40),
-        _published_limits("small_vgg_limits", words[0], vgg, {2: 4, 8: 4, 32: 4, 128: 2}),
-        _published_limits("small_resnet_limits", words[1], resnet, {2: 4, 8: 4, 32: 4, 128: 2}),
+        _published_limits("small_vgg_limits", words[0], vgg, {2: 8, 8: 8, 32: 6, 128: 2}),
+        _published_limits("small_resnet_limits", words[1], resnet, {2: 6, 8: 6, 32: 4, 128: 1}),
     ]
 
 
@@ -86,7 +86,7 @@ def _gpu() -> list[Sweep]:
     """Extreme eigenvalues, largest stable rates, and the best rate of Adam, for the papers' kinds of networks."""
     vgg, wrn = {**FULL, **VGG, "channels": CHANNELS}, {**FULL, **WRN}
     draws = {8 * 2**k: 40 if k < 5 else 10 for k in range(10)}
-    runs = {4: 3, 16: 3, 64: 3, 256: 2, 1024: 2, 2048: 2}
+    runs = {4: 6, 16: 6, 64: 4, 256: 2, 1024: 2, 2048: 2}
     words = "VGG-like network of six convolutions without normalisation", "WRN-16-2 with batch norm"
     return [
         _published_edges("wrn_edges", words[1], wrn, {

@@ -38,9 +38,9 @@ def experiments(scale: str) -> list[Sweep]:
             data="digits", images=1280, test_images=517, pool=1, net="softmax", l2=0.01, batch_size=16,
             learning_rate=_powers(-5, 0), seed=[0, 1, 2, 3], **SVRG)),
         _svrg("fashion_svrg", "Fashion-MNIST, 2048 images, two hidden layers of 32 units, with and without batch norm",
-              [cell for net, low, high in (("mlp", -6, -1), ("mlp_batch_norm", -5, 0)) for cell in cells(
+              [cell for net, low, high in (("mlp", -5, -2), ("mlp_batch_norm", -4, -1)) for cell in cells(
                   data="fashion", images=2048, test_images=10_000, pool=2, net=net, hidden=(32, 32), l2=0.0,
-                  batch_size=32, learning_rate=_powers(low, high), seed=list(range(6)), **SVRG)]),
+                  batch_size=32, learning_rate=_powers(low, high), seed=list(range(20)), **SVRG)]),
         *_svrg_pilots(),
     ]
 

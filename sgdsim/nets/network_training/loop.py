@@ -1,4 +1,4 @@
-"""The training loop for one network: the host prepares and launches, and waits for the device at recorded points only."""
+"""Training loop for one network: the host prepares and launches; it waits for the device at recorded points only."""
 
 from __future__ import annotations
 

@@ -16,8 +16,8 @@ class ReplayedStack(Stack):
     """A stack whose gradients are replayed from a CUDA graph where there is a GPU; on a CPU it is the stack itself.
 
     A recurrent network launches more than a thousand small kernels a step, which cost more than they do; a graph
-    launches them at once. In it the gradients are those of autograd, whose bookkeeping costs nothing there. To be trained by `sgdsim.nets.training.train`, whose update stays as it is. Batches must
-    have one shape.
+    launches them at once. In it the gradients are those of autograd, whose bookkeeping costs nothing there. To be
+    trained by `sgdsim.nets.training.train`, whose update stays as it is. Batches must have one shape.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""One training step that never asks the device for a number: forward, backward, clip, update, running sum of the loss."""
+"""One training step that never asks the device for a number: forward, backward, clip, update, sum of the losses."""
 
 from __future__ import annotations
 

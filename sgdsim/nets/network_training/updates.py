@@ -53,7 +53,8 @@ class HeavyBall:
         if self.momentum:
             torch._foreach_mul_(self.velocity, self.momentum)
             torch._foreach_add_(self.velocity, move)
-            move = list(torch._foreach_add(move, self.velocity, alpha=self.momentum)) if self.nesterov else self.velocity
+            move = (list(torch._foreach_add(move, self.velocity, alpha=self.momentum)) if self.nesterov
+                    else self.velocity)
         torch._foreach_sub_(self.parameters, torch._foreach_mul(move, sizes[0]))
 
 
