@@ -13,7 +13,8 @@ from sgdsim.nets.experiment_summary import Experiment
 
 __all__ = ["fidelity_html", "fidelity_text", "state_words"]
 
-HEADS = ("experiment", "data", "network", "length", "batch sizes", "seeds")
+#: Columns with their widths in percent.
+HEADS = {"experiment": 24, "data": 15, "network": 25, "length": 13, "batch sizes": 15, "seeds": 8}
 UNKNOWN = "not known here"
 
 
@@ -42,11 +43,11 @@ def fidelity_html(fidelity: Fidelity) -> str:
     if fidelity.pilots:
         groups.append(("Pilots: the open experiments cut short; they count for nothing", map(_here, fidelity.pilots)))
     body = "".join(_group(head, lines) for head, lines in groups)
-    heads = "".join(f'<th scope="col">{head}</th>' for head in HEADS)
+    heads = "".join(f'<th scope="col" style="width:{width}%">{head}</th>' for head, width in HEADS.items())
     items = "".join(f"<li>{html.escape(one)}</li>" for one in fidelity.open)
     words = [("Also cut.", to_html(fidelity.cut))] if fidelity.cut else []
     words += [("Open.", f"<ul>{items}</ul>")] if items else []
-    told = "".join(f'<div class="claim-small claim-caveat"><strong>{word}</strong> {text}</div>' for word, text in words)
+    told = "".join(f'<div class="claim-small claim-caveat"><strong>{word}</strong> {said}</div>' for word, said in words)
     return (f'<details class="claim-code claim-fidelity"><summary>{_title(fidelity)}: '
             f'<strong>{html.escape(state_words(fidelity))}</strong></summary><table class="claim-evidence">'
             f"<thead><tr>{heads}</tr></thead>{body}</table>{told}</details>")
@@ -77,7 +78,8 @@ def _published(one: Published) -> list[str]:
 
 def _here(one: Experiment) -> list[str]:
     told: dict[str, Any] = one.record()
-    lengths = [f"{_span(told[name])} {name}" for name in ("epochs", "updates") if told[name]]
+    units = {"epochs": "epoch", "updates": "update"}
+    lengths = [f"{_span(told[name])} {unit if told[name] == [1] else name}" for name, unit in units.items() if told[name]]
     lengths = [f"to a loss of {_sizes(told['to_loss'])}"] if told["to_loss"] else lengths
     state = f"{told['cells']} cells, {', '.join(one.devices)}" if one.measured else f"open: {one.planned} cells planned"
     state += f", {one.missing} of {one.planned} still missing" if one.measured and one.missing else ""

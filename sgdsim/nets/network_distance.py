@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sgdsim.nets import network_cells
 from sgdsim.nets.measured import Measured
+from sgdsim.nets.network_cells import judged, prepared, trained
+from sgdsim.nets.network_cells import predict_seconds as network_seconds
 from sgdsim.nets.threads import one_thread
 
 __all__ = ["measure_cells", "predict_seconds"]
@@ -32,15 +33,15 @@ def measure_cells(configs: list[dict[str, Any]], device: str = "cpu") -> list[Me
 @one_thread()
 def predict_seconds(configs: list[dict[str, Any]], device: str = "cpu") -> float:
     """Seconds that `measure_cells` will take, from a few real steps; see `sgdsim.nets.network_cells`."""
-    return network_cells.predict_seconds([_plain(config) for config in configs], device)
+    return network_seconds([_plain(config) for config in configs], device)
 
 
 def _cell(config: dict[str, Any], device: str) -> Measured:
-    model, data = network_cells.prepared(config, device)
+    model, data = prepared(config, device)
     marks = np.unique(np.geomspace(1, config["steps"], config["points"]).round().astype(int)).tolist()
     start = [p.detach().clone() for p in model.parameters()]
     seen: list[Tensor] = []
-    run = network_cells.trained(model, data, _plain(config), marks=marks,
+    run = trained(model, data, _plain(config), marks=marks,
                                 on_mark=lambda step, network: seen.append(_travelled(network, start)))
     facts = {"steps": config["steps"], "data": data.name, "data_sha256": data.sha256, "engine": run.facts["engine"],
              "images_per_second": float(f"{run.facts['images_per_second']:.4g}")}
@@ -49,7 +50,7 @@ def _cell(config: dict[str, Any], device: str) -> Measured:
     names = ("curve_distance", "curve_first", "curve_norm")
     curves = torch.stack(seen, dim=1).tolist()
     return Measured("ok", {
-        **network_cells.judged(model, data, config["precision"]), "updates": run.steps, "curve_t": marks,
+        **judged(model, data, config["precision"]), "updates": run.steps, "curve_t": marks,
         **{name: [float(f"{value:.6g}") for value in curve] for name, curve in zip(names, curves, strict=True)}}, facts)
 
 

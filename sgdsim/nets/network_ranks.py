@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from sgdsim.nets import network_cells
 from sgdsim.nets.classifiers import steps_of
 from sgdsim.nets.layer_ranks import layer_singular_values
 from sgdsim.nets.measured import Measured
+from sgdsim.nets.network_cells import judged, prepared, trained
+from sgdsim.nets.network_cells import predict_seconds as seconds_of_cells
 from sgdsim.nets.threads import one_thread
 from sgdsim.spectra.effective_rank import rank_of_values
 
@@ -51,7 +52,7 @@ def inner_singular_values(model: nn.Module) -> list[np.ndarray]:
 
 
 def _cell(config: dict[str, Any], device: str) -> Measured:
-    model, data = network_cells.prepared(config, device)
+    model, data = prepared(config, device)
     steps = steps_of(config)
     spectra: dict[int, list[np.ndarray]] = {}
 
@@ -60,12 +61,12 @@ def _cell(config: dict[str, Any], device: str) -> Measured:
             spectra[step] = inner_singular_values(model)
 
     marks = {max(1, round(steps / 2**k)) for k in range(HALVINGS)}
-    run = network_cells.trained(model, data, config, marks=marks, on_mark=take)
+    run = trained(model, data, config, marks=marks, on_mark=take)
     facts = {"steps": steps, "data": data.name, "data_sha256": data.sha256, "engine": run.facts["engine"],
              "images_per_second": _short(run.facts["images_per_second"])}
     if run.diverged:
         return Measured("diverged", {}, facts)
-    metrics = network_cells.judged(model, data, config["precision"])
+    metrics = judged(model, data, config["precision"])
     return Measured("ok", {**metrics, "updates": run.steps, "curve_t": run.curve_steps.tolist(),
                            "curve_loss": [_short(loss) for loss in run.curve_loss],
                            **_ranks(spectra, config["tolerances"])}, facts)
@@ -83,7 +84,7 @@ def _ranks(spectra: dict[int, list[np.ndarray]], tolerances: list[float]) -> dic
 
 def predict_seconds(configs: list[dict[str, Any]], device: str = "cpu") -> float:
     """Seconds that `measure_cells` will take for these cells; singular values are left out."""
-    return network_cells.predict_seconds(configs, device)
+    return seconds_of_cells(configs, device)
 
 
 def _short(value: Any) -> float:

@@ -7,9 +7,10 @@ from typing import Any
 from torch import nn
 
 from sgdsim.methods.regime_adaptation import Regime
-from sgdsim.nets import network_cells
 from sgdsim.nets.measured import Measured
-from sgdsim.nets.network_training import evaluate_network
+from sgdsim.nets.network_cells import judged, prepared, trained
+from sgdsim.nets.network_cells import predict_seconds as network_seconds
+from sgdsim.nets.network_training.evaluation import evaluate_network
 from sgdsim.nets.regime_training import regime_of
 from sgdsim.nets.threads import one_thread
 from sgdsim.schedules import StepDecay
@@ -39,12 +40,12 @@ def measure_cells(configs: list[dict[str, Any]], device: str = "cpu") -> list[Me
 @one_thread()
 def predict_seconds(configs: list[dict[str, Any]], device: str = "cpu") -> float:
     """Seconds that `measure_cells` will take, from a few real steps; see `sgdsim.nets.network_cells`."""
-    return network_cells.predict_seconds([_plain(config) for config in configs], device)
+    return network_seconds([_plain(config) for config in configs], device)
 
 
 def _cell(config: dict[str, Any], device: str) -> Measured:
     plain, drops = _plain(config), _drops(config)
-    model, data = network_cells.prepared(plain, device)
+    model, data = prepared(plain, device)
     plateau = min((*drops.milestones, plain["steps"]))
     seen: list[float] = []
 
@@ -52,13 +53,13 @@ def _cell(config: dict[str, Any], device: str) -> Measured:
         right = evaluate_network(network, data.test_x, data.test_y, precision=config["precision"])[1]
         seen.append(float(f"{right.double().mean().item():.6g}"))
 
-    run = network_cells.trained(model, data, plain, schedule=drops, marks=[plateau], on_mark=look)
+    run = trained(model, data, plain, schedule=drops, marks=[plateau], on_mark=look)
     facts = {"steps": plain["steps"], "data": data.name, "data_sha256": data.sha256, "engine": run.facts["engine"],
              "images_per_second": float(f"{run.facts['images_per_second']:.4g}")}
     if run.diverged:
         return Measured("diverged", {}, facts | {"diverged_at": run.steps})
     return Measured("ok", {
-        **network_cells.judged(model, data, config["precision"]), "plateau_accuracy": seen[0], "updates": run.steps,
+        **judged(model, data, config["precision"]), "plateau_accuracy": seen[0], "updates": run.steps,
         "curve_t": run.curve_steps.tolist(), "curve_loss": [float(f"{value:.4g}") for value in run.curve_loss]}, facts)
 
 

@@ -15,13 +15,16 @@ import torch
 from torch import nn
 
 from sgdsim.methods.box_sharpness import BoxSharpness, box_sharpness
-from sgdsim.nets import network_cells
 from sgdsim.nets.chunked_sharpness import chunked_objective, chunks, subspace_objective, with_batch_statistics
 from sgdsim.nets.classifiers import steps_of
 from sgdsim.nets.curvature import Curvature
 from sgdsim.nets.loss_lines import between, loss_line
 from sgdsim.nets.measured import Measured
-from sgdsim.nets.network_training import NetworkRun, ResidentData, evaluate_network
+from sgdsim.nets.network_cells import predict_seconds as seconds_of_cells
+from sgdsim.nets.network_cells import prepared, trained
+from sgdsim.nets.network_training.evaluation import evaluate_network
+from sgdsim.nets.network_training.loop import NetworkRun
+from sgdsim.nets.network_training.resident import ResidentData
 from sgdsim.nets.network_training.stepping import arithmetic
 from sgdsim.nets.threads import one_thread
 
@@ -78,7 +81,7 @@ def _pair(config: dict[str, Any], device: str) -> tuple[ResidentData, list[_End]
     ends = []
     for batch_size in config["batch_sizes"]:
         own = config | {"batch_size": batch_size}
-        model, data = network_cells.prepared(own, device)
+        model, data = prepared(own, device)
         ends.append(_trained(model, data, own))
     return data, ends
 
@@ -99,7 +102,7 @@ def _trained(model: nn.Module, data: ResidentData, config: dict[str, Any]) -> _E
             if seen[1] < level and level not in levels:
                 levels[level] = copy.deepcopy(model), seen
 
-    run = network_cells.trained(model, data, config, marks=marks, on_mark=look)
+    run = trained(model, data, config, marks=marks, on_mark=look)
     return _End(model, start, run, looks, levels)
 
 
@@ -158,7 +161,7 @@ def _predicted(config: dict[str, Any], device: str) -> float:
     passes = 2 * ((config["iterations"] + 2) * boxes + 3 * config["lanczos_steps"] + config["points"] + config["looks"])
     rest = {name: value for name, value in config.items() if name not in ("epochs", "steps")}
     probes = rest | {"batch_size": min(config["chunk"], config["images"]), "epochs": passes}
-    return network_cells.predict_seconds(
+    return seconds_of_cells(
         [*[config | {"batch_size": size} for size in config["batch_sizes"]], probes], device)
 
 

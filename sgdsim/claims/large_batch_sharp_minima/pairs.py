@@ -30,7 +30,8 @@ ON_CIFAR = "20,000 images of CIFAR-10, convolutions, GPU"
 
 def pairs(rows: Rows, metric: str, batch_norm: bool = True) -> Array:
     """A metric of the networks with or without batch normalisation, (seeds, 2, ...): small batch, large batch."""
-    chosen = [row for row in rows if row["config"]["batch_norm"] == batch_norm and row["status"] == "ok"]
+    chosen = [row for row in rows if row["status"] == "ok"
+              and row["config"].get("batch_norm", row["config"].get("norm") == "batch") == batch_norm]
     return np.array([row["metrics"][metric] for row in sorted(chosen, key=lambda row: row["config"]["seed"])], float)
 
 

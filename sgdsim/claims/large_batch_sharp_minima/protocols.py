@@ -80,9 +80,13 @@ JIANG = Published(
     beyond="thousands of trained networks: weeks of the fastest GPU",
 )
 _CUT = "No dropout; pairs are compared at one training loss, not where the loss ceased to improve."
+_NO_DROPOUT = "No dropout; every run has the same number of epochs, whether or not its loss still improves."
 
 PROTOCOLS: dict[str, Basis] = {
     "large-batches-end-in-sharper-minima": Basis(ALL, _CUT),
+    "equal-epochs-by-the-paper": Basis(ALL, _NO_DROPOUT),
+    "gap-by-the-paper": Basis(ALL, _NO_DROPOUT),
+    "same-loss-in-the-papers-networks": Basis(),
     "sharpness-depends-on-the-radius": Basis(),
     "sharper-along-the-line": Basis(ALL, _CUT),
     "large-batches-stay-closer-to-the-start": Basis(ALL, _CUT),

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from sgdsim.claims.low_rank_bias.deep_networks import all_three_lower_the_rank, updates_before_batch_size
+from sgdsim.claims.low_rank_bias.deep_networks import (
+    all_three_lower_the_rank,
+    updates_and_batch_size_in_convolutions,
+)
 from sgdsim.claims.low_rank_bias.fixed_points import (
     rank_is_a_source_of_the_noise,
     rest_needs_rank_one,
@@ -49,5 +52,5 @@ __all__ = [
     "batch_norm_keeps_ranks",
     "convolutions_lose_rank_late",
     "all_three_lower_the_rank",
-    "updates_before_batch_size",
+    "updates_and_batch_size_in_convolutions",
 ]

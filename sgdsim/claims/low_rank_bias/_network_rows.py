@@ -47,7 +47,7 @@ def _after(metrics: dict[str, Any], steps: int | None, tolerance: str) -> float:
     ranks = metrics["ranks"][tolerance]
     if steps is None:
         return float(ranks[-1])
-    taken = np.array(metrics.get("rank_t", metrics["curve_t"]))
+    taken = np.array(metrics.get("rank_t") or metrics["curve_t"])
     nearest = int(np.argmin(np.abs(taken - steps)))
     if abs(taken[nearest] - steps) > 0.01 * steps:
         raise ValueError(f"steps is {steps}; ranks were taken at {taken.tolist()}")

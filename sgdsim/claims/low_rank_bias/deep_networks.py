@@ -15,7 +15,7 @@ from sgdsim.ledger import Claim
 from sgdsim.nets.runs import Runs
 from sgdsim.statistics import mean_estimate
 
-__all__ = ["all_three_lower_the_rank", "updates_before_batch_size"]
+__all__ = ["all_three_lower_the_rank", "updates_and_batch_size_in_convolutions"]
 
 VGG, WRN, WIDE = (Runs(f"low_rank_bias/{name}") for name in ("fashion_vgg", "cifar_wide_resnet", "mnist_wide"))
 ON_VGG, ON_WRN, ON_WIDE = ("2048 images of Fashion-MNIST, three convolutions", "CIFAR-10, WRN-16-4, 40 epochs, GPU",
@@ -47,7 +47,7 @@ place of 0.025, a decay of 0.004 in place of 0.""",
     reconstructed=True,
     caveat="At equal epochs. Seeds differ by several ranks. The network trains worst where its rank is lowest.",
     claimed=_THREE,
-    mutants={"all ranks but one per cent": _THREE | {"full": 1.01}, "forty ranks": _THREE | {"lost": 40.0}},
+    mutants={"more than all are left": _THREE | {"full": 1.05}, "forty ranks": _THREE | {"lost": 40.0}},
 )
 
 
@@ -84,20 +84,22 @@ def three_in_wide_perceptrons(claimed: dict[str, float], rows: Rows) -> Evidence
 
 # --- updates or batch size? --------------------------------------------------------------------------------
 
-_UPDATES = {"updates": 4.0, "share": 1.0}
+_UPDATES = {"updates": 4.0, "share": 0.8, "small": 1.0, "half": 6.0}
 
-updates_before_batch_size = Claim(
-    "updates-before-batch-size",
-    title="In convolutions, too, more updates alone lower the rank; what the batch size adds is not settled here",
+updates_and_batch_size_in_convolutions = Claim(
+    "updates-and-batch-size-in-convolutions",
+    title="In convolutions updates lower the rank, and at a large rate the small batch does so at equal updates too",
     statement=r"""The same network, $\eta=0.1$, $\lambda=0.004$. At a batch of 64 four times as many updates, 1536 in place
-of 384, take at least four ranks. At an equal number of updates, 1536, the difference of the ranks at 64 and 16 is less
-than at equal epochs.""",
-    source="Derived and measured here; bands settled after a look at three seeds",
+of 384, take at least four ranks. After 1536 updates each the ranks at 64 and 16 differ by less than 0.8 of what they
+differ by at equal epochs. But they differ: $B=16$ has at least one rank fewer, against the order that perceptrons have.
+With half the rate the two differ by less than six ranks.""",
+    source="Derived and measured here; bands settled after a look at the rows",
     reconstructed=True,
-    caveat="Unlike the perceptrons, where the small batch leaves more rank at equal updates: here its mean rank is the "
-    "lower one, and the interval of eight seeds includes zero.",
+    caveat="At $\\eta=0.1$ with momentum 0.9 batches of 16 train badly: higher loss, lower test accuracy. Whether the rank "
+    "falls by the noise or because the signal is lost is not told apart here.",
     claimed=_UPDATES,
-    mutants={"thirty ranks": _UPDATES | {"updates": 30.0}, "a tenth of the difference": _UPDATES | {"share": 0.1}},
+    mutants={"four hundred ranks": _UPDATES | {"updates": 400.0}, "at equal updates the other order":
+             _UPDATES | {"share": -0.5}, "fifteen ranks at equal updates": _UPDATES | {"small": 15.0}},
 )
 
 
@@ -111,16 +113,25 @@ def _updates(claimed: dict[str, float], rows: Rows, strong: dict[str, Any], smal
                              Evidence.at_least(mean_estimate(share), 0.0, note="less at equal updates, by"))
 
 
-@updates_before_batch_size.check("network", title=ON_VGG, runs=VGG)
+@updates_and_batch_size_in_convolutions.check("network", title=f"{ON_VGG}: updates", runs=VGG)
 def updates_in_vgg(claimed: dict[str, float], rows: Rows) -> Evidence:
     return _updates(claimed, rows, STRONG, 16, 64, (384, 1536))
 
 
-@updates_before_batch_size.check("network", title=ON_WRN, runs=WRN)
+@updates_and_batch_size_in_convolutions.check("network", title=f"{ON_VGG}: ranks at 64 less those at 16, equal updates",
+                                              runs=VGG)
+def batch_size_in_vgg(claimed: dict[str, float], rows: Rows) -> Evidence:
+    more, half = (gap(*[rank_after(rows, 1536, TENTH, batch_size=size, **STRONG | {"learning_rate": rate})
+                        for size in (64, 16)]) for rate in (0.1, 0.05))
+    return Evidence.contrast(Evidence.at_least(more, claimed["small"], note="rate 0.1"),
+                             Evidence.equal(half, 0.0, claimed["half"], absolute=True, note="rate 0.05"))
+
+
+@updates_and_batch_size_in_convolutions.check("network", title=ON_WRN, runs=WRN)
 def updates_in_wide_resnet(claimed: dict[str, float], rows: Rows) -> Evidence:
     return _updates(claimed, rows, STRONG_WRN, 16, 64, (3120, 12_480))
 
 
-@updates_before_batch_size.check("network", title=ON_WIDE, runs=WIDE)
+@updates_and_batch_size_in_convolutions.check("network", title=ON_WIDE, runs=WIDE)
 def updates_in_wide_perceptrons(claimed: dict[str, float], rows: Rows) -> Evidence:
     return _updates(claimed, rows, STRONG_WIDE, 8, 192, (2560, 61_440))

@@ -34,6 +34,8 @@ _CUT = "Constant rates, no augmentation; ranks by thresholds of our own."
 PROTOCOLS: dict[str, Basis] = {
     "bound-is-empty-in-practice": Basis(),
     "rank-falls-with-decay-and-rate": Basis(ALL, _CUT),
+    "all-three-lower-the-rank": Basis(ALL, _CUT),
+    "updates-before-batch-size": Basis(),
     "small-batches-lower-rank": Basis(ALL, _CUT),
     "faded-past-sets-the-rank": Basis(),
     "low-rank-is-not-what-generalises": Basis(ALL, _CUT),

@@ -100,6 +100,7 @@ def _vgg() -> list[Row]:
     """12 epochs are 1536 steps of 16 images and 96 of 256; a batch of 64 has both, these epochs and these steps."""
     settings: dict[str, Any] = VGG | {"seed": SEEDS}
     return [*_grid(((16, 1536), (64, 1536), (256, 96)), settings, learning_rate=0.1, weight_decay=4e-3),
+            *cells(batch_size=[16, 64], steps=1536, learning_rate=0.05, weight_decay=4e-3, **settings),
             *cells(batch_size=16, steps=1536, learning_rate=0.025, weight_decay=4e-3, **settings),
             *cells(batch_size=16, steps=1536, learning_rate=0.1, weight_decay=[0.0, 1e-3], **settings)]
 
