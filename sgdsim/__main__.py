@@ -51,9 +51,9 @@ def main(argv: Sequence[str] | None = None) -> int:
                         help="predict from curvature and noise alone, without short training runs")
     arguments = parser.parse_args(argv)
     if arguments.command == "ledger":
-        return _ledger(arguments.format)
+        return _judging(lambda: _ledger(arguments.format))
     if arguments.command == "check":
-        return _check(arguments.topic)
+        return _judging(lambda: _check(arguments.topic))
     if arguments.command == "run":
         return _guarded(lambda: _run(arguments))
     return _guarded(lambda: _runs(arguments) if arguments.command == "runs" else _advise(arguments))
@@ -100,8 +100,20 @@ def _guarded(command: Callable[[], int]) -> int:
     return 2
 
 
+def _judging(command: Callable[[], int]) -> int:
+    """Exit status of a command that judges claims; of its errors only a damaged file of rows is a matter for the user."""
+    from sgdsim.nets.cell_files import DamagedRows
+
+    try:
+        return command()
+    except DamagedRows as problem:
+        print(problem, file=sys.stderr)
+    return 2
+
+
 def _run(arguments: argparse.Namespace) -> int:
     from sgdsim.nets.pace import parse_duration
+    from sgdsim.nets.runner import FailedCells
     from sgdsim.nets.runs import measure
 
     budget = None if arguments.budget is None else parse_duration(arguments.budget)
@@ -112,6 +124,9 @@ def _run(arguments: argparse.Namespace) -> int:
     except KeyboardInterrupt as stop:
         print("stopped; finished cells are stored, and the same command continues", file=sys.stderr)
         return 143 if "SIGTERM" in stop.args else 130
+    except FailedCells as problem:
+        print(problem, file=sys.stderr)
+        return 1
     for name, rows in found.items():
         print(f"{name}: {len(rows)} rows")
     return 0

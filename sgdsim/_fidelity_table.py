@@ -47,10 +47,10 @@ def fidelity_html(fidelity: Fidelity) -> str:
     items = "".join(f"<li>{html.escape(one)}</li>" for one in fidelity.open)
     words = [("Also cut.", to_html(fidelity.cut))] if fidelity.cut else []
     words += [("Open.", f"<ul>{items}</ul>")] if items else []
-    told = "".join(f'<div class="claim-small claim-caveat"><strong>{word}</strong> {said}</div>' for word, said in words)
+    notes = "".join(f'<div class="claim-small claim-caveat"><strong>{word}</strong> {x}</div>' for word, x in words)
     return (f'<details class="claim-code claim-fidelity"><summary>{_title(fidelity)}: '
             f'<strong>{html.escape(state_words(fidelity))}</strong></summary><table class="claim-evidence">'
-            f"<thead><tr>{heads}</tr></thead>{body}</table>{told}</details>")
+            f"<thead><tr>{heads}</tr></thead>{body}</table>{notes}</details>")
 
 
 def fidelity_text(fidelity: Fidelity) -> str:
@@ -78,8 +78,8 @@ def _published(one: Published) -> list[str]:
 
 def _here(one: Experiment) -> list[str]:
     told: dict[str, Any] = one.record()
-    units = {"epochs": "epoch", "updates": "update"}
-    lengths = [f"{_span(told[name])} {unit if told[name] == [1] else name}" for name, unit in units.items() if told[name]]
+    lengths = [f"{_span(told[name])} {name[:-1] if told[name] == [1] else name}"
+               for name in ("epochs", "updates") if told[name]]
     lengths = [f"to a loss of {_sizes(told['to_loss'])}"] if told["to_loss"] else lengths
     state = f"{told['cells']} cells, {', '.join(one.devices)}" if one.measured else f"open: {one.planned} cells planned"
     state += f", {one.missing} of {one.planned} still missing" if one.measured and one.missing else ""

@@ -176,7 +176,8 @@ def judge(basis: Basis, here: tuple[Experiment, ...]) -> Fidelity:
 def shortfall(published: Published, cells: Sequence[Row]) -> tuple[str, ...]:
     """Fields in which cells fall short of a published experiment.
 
-    Epochs, batch sizes and seeds are those of the cells on its data and with its network, where there are such cells.
+    Epochs, batch sizes and seeds are those of the cells on its data and with its network, where there are such cells;
+    seeds are those of cells that are long enough. Images that are pooled or wrongly labelled are not its data.
 
     Examples
     --------
@@ -193,12 +194,13 @@ def shortfall(published: Published, cells: Sequence[Row]) -> tuple[str, ...]:
         short += [] if alike else [name]
         cells = alike or cells
     sizes = {size: [cell for cell in cells if size in batch_sizes(cell)] for size in published.batch_sizes}
-    groups = [group for group in sizes.values() if group] or [list(cells)]
-    if not all(any(_as_long(published, cell) for cell in group) for group in groups):
+    groups = {size: group for size, group in sizes.items() if group} or {None: list(cells)}
+    long = [[cell for cell in group if _as_long(published, cell, size)] for size, group in groups.items()]
+    if not all(long):
         short.append("epochs")
     if not sizes or not all(sizes.values()):
         short.append("batch sizes")
-    if published.seeds is None or min(map(seeds, groups)) < published.seeds:
+    if published.seeds is None or min(map(seeds, long if all(long) else groups.values())) < published.seeds:
         short.append("seeds")
     return tuple(short)
 
@@ -223,7 +225,8 @@ def _able(check: Check) -> bool:
 
 
 def _on_its_data(published: Published, cell: Row) -> bool:
-    return data_of(cell) == published.data and (images_of(cell) or 0) >= (published.images or float("inf"))
+    altered = (cell.get("pool") or 1) > 1 or bool(cell.get("label_noise"))
+    return data_of(cell) == published.data and (images_of(cell) or 0) >= (published.images or float("inf")) and not altered
 
 
 def _its_network(published: Published, cell: Row) -> bool:
@@ -231,7 +234,7 @@ def _its_network(published: Published, cell: Row) -> bool:
     return bool(wanted) and all(cell.get(name) == value for name, value in wanted.items())
 
 
-def _as_long(published: Published, cell: Row) -> bool:
-    epochs, updates = length(cell)
+def _as_long(published: Published, cell: Row, batch_size: int | None) -> bool:
+    epochs, updates = length(cell if batch_size is None else {**cell, "batch_sizes": [batch_size]})
     return any(want is not None and have is not None and have >= want
                for want, have in ((published.epochs, epochs), (published.updates, updates)))

@@ -86,6 +86,9 @@ def test_full_when_every_field_is_covered():
     ("batch sizes", lambda cells: [cell for cell in cells if cell["batch_size"] != 50]),
     ("seeds", lambda cells: [cell for cell in cells if cell["seed"] == 0]),
     ("seeds", lambda cells: cells[:-1]),
+    ("seeds", lambda cells: [cell | {"epochs": 1} if cell["seed"] else cell for cell in cells]),
+    ("data", lambda cells: [cell | {"pool": 2} for cell in cells]),
+    ("data", lambda cells: [cell | {"label_noise": 0.1} for cell in cells]),
 ])
 def test_one_field_less_turns_full_into_cut(field, change):
     table = judge(Basis((PAPER,)), (measured(change(list(CELLS))),))
@@ -123,6 +126,10 @@ def test_updates_stand_for_epochs_where_a_paper_counts_them():
     paper = replace(PAPER, epochs=None, updates=40)
     assert shortfall(paper, CELLS) == ()
     assert shortfall(replace(paper, updates=41), CELLS) == ("epochs",)
+    ragged = replace(PAPER, batch_sizes=(300,), epochs=None, updates=7)
+    assert shortfall(ragged, [cell | {"batch_size": 300} for cell in CELLS]) == ("epochs",), "2 epochs of 3 whole batches"
+    together = [cell | {"batch_sizes": [10, 50]} for cell in CELLS]
+    assert shortfall(replace(paper, updates=41), together) == ("epochs",), "200 updates with 10, but 40 with 50"
     steps = [{key: value for key, value in cell.items() if key != "epochs"} | {"steps": 200} for cell in CELLS]
     assert shortfall(PAPER, steps) == () and shortfall(replace(PAPER, epochs=3), steps) == ("epochs",)
 

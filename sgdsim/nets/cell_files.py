@@ -24,6 +24,8 @@ __all__ = ["DamagedRows", "close_torn_end", "experiment_files", "merge", "pack",
 
 #: Plain files above this size in bytes are packed.
 PACK_ABOVE = 2**18
+#: Damaged lines that a message names.
+NAMED = 8
 
 
 class DamagedRows(ValueError):
@@ -31,7 +33,8 @@ class DamagedRows(ValueError):
 
     def __init__(self, path: Path, lines: list[tuple[int, str]]) -> None:
         self.path, self.lines = path, lines
-        words = ", ".join(f"line {number} ({reason})" if number else reason for number, reason in lines)
+        words = ", ".join(f"line {number} ({reason})" if number else reason for number, reason in lines[:NAMED])
+        words += f" and {len(lines) - NAMED} more" if len(lines) > NAMED else ""
         super().__init__(f"{path}: {words}: refused; nothing was measured or judged. `python -m sgdsim run` of this experiment "
                          f"with --remeasure --out {path.parents[1]} moves what is refused into a file beside it and "
                          "measures those cells again")
@@ -142,7 +145,7 @@ def pack(path: Path, *, above: int = PACK_ABOVE) -> bool:
         return False
     with results.exclusive(path):
         _write(_packed(path), _zipped(_lines(path, path.stem)))
-        path.unlink()  # a kill before this leaves each row twice, which is no damage
+        path.unlink(missing_ok=True)  # a kill before this leaves each row twice, which is no damage
     return True
 
 
@@ -177,6 +180,8 @@ def _judged(file: Path, experiment: str) -> tuple[list[tuple[Row, bytes]], list[
     """Rows with their lines, and number, reason and content of each other line; a broken packed file is line 0."""
     content = file.read_bytes()
     if file.suffix == ".gz":
+        if not content.strip(b"\0"):  # Python unpacks nothing, or zeros, to nothing
+            return [], [(0, "cannot be unpacked: it is empty", b"")]
         try:
             content = gzip.decompress(content)
         except (OSError, EOFError, zlib.error) as problem:
@@ -195,7 +200,7 @@ def _judged(file: Path, experiment: str) -> tuple[list[tuple[Row, bytes]], list[
 def _judge(line: bytes, experiment: str) -> tuple[Row | None, str]:
     try:
         return results._parse(line, experiment)
-    except ValueError:  # Python reads NaN, which no row holds
+    except (ValueError, RecursionError):  # Python reads NaN, which no row holds, and runs out of stack on brackets
         return None, "not a row of format 1"
 
 

@@ -75,7 +75,7 @@ def length(cell: Row) -> tuple[float | None, int | None]:
     epochs = cell.get("epochs", cell.get("passes"))
     updates = None if epochs is not None or "steps" not in cell else cell["steps"] + cell.get("warm_steps", 0)
     if images and size and epochs is not None:
-        updates = epochs * -(-images // size)
+        updates = int(epochs * (images // size))  # the incomplete last batch of an epoch is left out
     elif images and size and updates is not None:
         epochs = updates * size / images
     return epochs, updates

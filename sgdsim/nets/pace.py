@@ -168,7 +168,8 @@ class Pace:
     least 1), ends within the budget. Prediction: the history where it holds the same step, else `calibrate`, which the
     measuring module may offer and which is asked once for each shape (and takes a few seconds itself), else what the
     history says about other steps. The first group of all begins unpredicted where nothing is known. A group that does
-    not fit is passed over: what comes later may fit, and the next run begins with what was passed over.
+    not fit is passed over: what comes later may fit, and the next run begins with what was passed over. A calibration
+    that fails counts as none: the group itself will fail in the same way, and is then named.
     """
 
     def __init__(self, budget: float | None, history: History, calibrate: Callable[[list[Row], str], float] | None = None,
@@ -176,7 +177,7 @@ class Pace:
         self.history, self.passed_over = history, 0
         self._calibrate, self._device, self._clock = calibrate, device, clock
         self._end = math.inf if budget is None else clock() + budget
-        self._calibrated: dict[str, float] = {}
+        self._calibrated: dict[str, float | None] = {}
         self._dearest = 0.0  # seconds that a calibration took
         self._worst = 1.0
 
@@ -199,7 +200,12 @@ class Pace:
             started = self._clock()
             if started + self._dearest > self._end:
                 return False
-            self._calibrated[shape] = self._calibrate(configs, self._device)
+            try:
+                self._calibrated[shape] = self._calibrate(configs, self._device)
+            except Exception as error:
+                if isinstance(error, (OSError, ImportError)):
+                    raise
+                self._calibrated[shape] = self.history.seconds(configs)
             self._dearest = max(self._dearest, self._clock() - started)
         return self._clock() + self._worst * (self.expected(configs) or 0.0) <= self._end
 

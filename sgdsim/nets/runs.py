@@ -14,7 +14,7 @@ from sgdsim.digest import cache_folder, write_atomically
 from sgdsim.nets.cell_files import read_cells
 from sgdsim.nets.pace import usable
 from sgdsim.nets.results import Row, by_settings, canonical
-from sgdsim.nets.runner import run
+from sgdsim.nets.runner import FailedCells, run
 from sgdsim.nets.sweep import Sweep
 
 __all__ = ["Runs", "Together", "measure", "rows", "runs_folders", "sweeps"]
@@ -182,6 +182,8 @@ def measure(topic: str, scale: str = "cpu", folder: str | os.PathLike[str] | Non
         Unknown topic, scale or experiment, or a damaged line in a file of rows.
     FileNotFoundError
         A data set is missing; the message names the folder and the remedy.
+    sgdsim.nets.runner.FailedCells
+        Cells could not be measured; raised when all experiments have been gone through.
     """
     chosen = [s for s in sweeps(topic, scale) if experiment in (None, s.experiment)]
     if not chosen:
@@ -189,12 +191,18 @@ def measure(topic: str, scale: str = "cpu", folder: str | os.PathLike[str] | Non
                          + ", ".join(s.experiment for s in sweeps(topic, scale)))
     root = cache_folder() / "runs" if folder is None else Path(folder)
     end = None if budget is None else time.monotonic() + usable(budget)
-    result = {}
+    result, failed = {}, []
     for sweep in chosen:
         left = None if end is None else end - time.monotonic()
-        result[sweep.name] = run(sweep, root, known=stored_rows(sweep, but=root), progress=progress, budget=left,
-                                 jobs=jobs, scheduler=scheduler, remeasure=remeasure)
+        try:
+            result[sweep.name] = run(sweep, root, known=stored_rows(sweep, but=root), progress=progress, budget=left,
+                                     jobs=jobs, scheduler=scheduler, remeasure=remeasure)
+        except FailedCells as problem:
+            failed.append(problem)
+            result[sweep.name] = problem.rows
         write_manifest(sweep, root, result[sweep.name])
+    if failed:
+        raise FailedCells("\n".join(map(str, failed)), [row for problem in failed for row in problem.rows])
     return result
 
 

@@ -46,7 +46,7 @@ def others(path: Path) -> list[bytes]:
     wrong_id = {**row, "id": "0" * 16}
     return [row_of("parabola", {"seed": 1}, format=2), results.canonical({k: v for k, v in row.items() if k != "status"}).encode(),
             results.canonical({**wrong_id, "sum": results._sum(wrong_id)}).encode(),
-            json.dumps({**row, "metrics": {"x": float("nan")}}).encode(), b"\xff\xfe", b"\0\0\0\0", b"null"]
+            json.dumps({**row, "metrics": {"x": float("nan")}}).encode(), b"\xff\xfe", b"\0\0\0\0", b"null", b"[" * 100_000]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -152,7 +152,7 @@ def test_damage_inside_a_packed_file_is_named_too(path: Path) -> None:
     pack(path, above=0)
     (packed,) = experiment_files(path)
     whole = packed.read_bytes()
-    for broken in (whole[:-30], b"no gzip", whole[:100] + bytes([whole[100] ^ 1]) + whole[101:]):
+    for broken in (b"", bytes(99), whole[:-30], b"no gzip", whole[:100] + bytes([whole[100] ^ 1]) + whole[101:]):
         packed.write_bytes(broken)
         with pytest.raises(DamagedRows, match=r"parabola.jsonl.gz: cannot be unpacked"):
             read_cells(path)

@@ -115,6 +115,16 @@ def test_calibrations_do_not_run_into_the_end() -> None:
     assert pace.allows(group(8)) and pace.allows(group(16)) and not pace.allows(group(32)) and clock.now == 40.0
 
 
+def test_a_calibration_that_fails_leaves_the_verdict_to_the_group() -> None:
+    def fails(configs: list[dict], device: str) -> float:
+        raise RuntimeError("out of memory") if configs[0]["batch_size"] == 8 else FileNotFoundError("no data")
+
+    pace = Pace(50.0, History(), fails, "cpu", Clock())
+    assert pace.allows(group(8)) and pace.expected(group(8)) is None and pace.allows(group(8, seed=1))
+    with pytest.raises(FileNotFoundError):
+        pace.allows(group(16))
+
+
 def test_a_slow_cell_is_not_begun_and_a_later_smaller_one_is(tmp_path: Path) -> None:
     sweep = toy(batches=3)
     cells = tuple({**cell, "predicted": 1e4 if cell["batch_size"] == 2 else 0.0} for cell in sweep.cells)

@@ -9,6 +9,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from toy_cells import toy
 from sgdsim.__main__ import main
 from sgdsim.nets import cell_files, grids, results, runs
 from sgdsim.nets.provenance import provenance
-from sgdsim.nets.runner import run
+from sgdsim.nets.runner import FailedCells, run
 from sgdsim.nets.sweep import Sweep
 
 HERE = Path(__file__).resolve().parent
@@ -133,7 +134,7 @@ import sys
 sys.path.insert(0, sys.argv[1])
 import test_sweep
 from pathlib import Path
-from sgdsim.nets.runner import run
+from sgdsim.nets.runner import FailedCells, run
 if __name__ == "__main__":
     rows = run(test_sweep.slow(), Path(sys.argv[2]), progress=False, jobs=int(sys.argv[3]), budget=float(sys.argv[4]))
     print(len(rows))
@@ -261,12 +262,70 @@ def test_under_torchrun_one_process_runs_and_the_others_serve(tmp_path: Path, mo
         assert main(command) == 2 and called == ["finish"] * 2, "the others are told also when nothing is measured"
 
 
-def test_a_failing_cell_is_not_stored(tmp_path: Path) -> None:
-    sweep = toy()
-    broken = dataclasses.replace(sweep, cells=(*sweep.cells, {**sweep.cells[0], "batch_size": 9, "fail": True}))
-    with pytest.raises(RuntimeError, match="cannot be measured"):
-        run(broken, tmp_path, progress=False)
-    assert len(results.read(tmp_path / "toys" / "parabola.jsonl")) == 20
+def with_failures(where: list[int], batches: int) -> Sweep:
+    """The toy sweep, in which the groups of some batch sizes raise."""
+    sweep = toy(batches=batches)
+    return dataclasses.replace(sweep, cells=tuple(
+        {**cell, "fail": True} if cell["batch_size"] in where else cell for cell in sweep.cells))
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_failing_cell_is_named_and_the_others_are_measured(tmp_path: Path, jobs: int) -> None:
+    sweep = with_failures([2], batches=4)
+    with pytest.raises(FailedCells, match='10 cells from .*"batch_size":2.*RuntimeError: this cell cannot be') as caught:
+        run(sweep, tmp_path, progress=False, jobs=jobs)
+    path = tmp_path / "toys" / "parabola.jsonl"
+    assert len(cell_files.read_cells(path)) == len(caught.value.rows) == 30
+    assert "measure_cells" in caught.value.__notes__[0], "the traceback"
+    before = path.read_bytes()
+    with pytest.raises(FailedCells):
+        run(sweep, tmp_path, progress=False)
+    assert path.read_bytes() == before, "only what failed is tried again"
+
+
+def test_three_failures_in_a_row_end_a_run(tmp_path: Path) -> None:
+    with pytest.raises(FailedCells) as caught:
+        run(with_failures([2, 3, 5, 6, 7], batches=9), tmp_path, progress=False)
+    stored = {row["config"]["batch_size"] for row in caught.value.rows}
+    assert stored == {1, 4} and str(caught.value).count("RuntimeError") == 5
+
+
+def test_what_is_missing_on_the_machine_ends_a_run_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import toy_cells
+
+    def measure_cells(configs: list[dict], device: str) -> None:
+        raise FileNotFoundError("no data")
+
+    monkeypatch.setattr(toy_cells, "measure_cells", measure_cells)
+    with pytest.raises(FileNotFoundError, match="no data"):
+        run(toy(), tmp_path, progress=False)
+
+
+def test_the_other_experiments_follow_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                                                capsys: pytest.CaptureFixture[str]) -> None:
+    second = dataclasses.replace(toy(), experiment="second")
+    monkeypatch.setattr(runs, "sweeps", lambda topic, scale=None: [with_failures([1], batches=2), second])
+    assert main(["run", "foundations", "--out", str(tmp_path)]) == 1
+    assert "toys/parabola: cells could not be measured" in capsys.readouterr().err
+    manifests = [json.loads((tmp_path / "toys" / f"{name}.manifest.json").read_text()) for name in ("parabola", "second")]
+    assert [manifest["cells_measured"] for manifest in manifests] == [10, 20]
+
+
+def test_waiting_for_another_run_counts_against_the_budget(tmp_path: Path) -> None:
+    path = tmp_path / "toys" / "parabola.jsonl"
+    holding = threading.Event()
+
+    def hold() -> None:
+        with results.exclusive(path):
+            holding.set()
+            time.sleep(0.5)
+
+    other = threading.Thread(target=hold)
+    other.start()
+    holding.wait(10)
+    assert run(toy(), tmp_path, progress=False, budget=0.3) == []
+    other.join()
+    assert len(run(toy(), tmp_path, progress=False, budget=60)) == 20
 
 
 def test_merge_is_a_union_and_reports_noise(tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ PROTOCOLS: dict[str, Basis] = {
     "bound-is-empty-in-practice": Basis(),
     "rank-falls-with-decay-and-rate": Basis(ALL, _CUT),
     "all-three-lower-the-rank": Basis(ALL, _CUT),
-    "updates-before-batch-size": Basis(),
+    "updates-and-batch-size-in-convolutions": Basis(),
     "small-batches-lower-rank": Basis(ALL, _CUT),
     "faded-past-sets-the-rank": Basis(),
     "low-rank-is-not-what-generalises": Basis(ALL, _CUT),

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import pickle
 import time
-import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -18,7 +17,7 @@ from typing import Any
 from torch import distributed
 
 from sgdsim.nets.distributed.group import own_device
-from sgdsim.nets.measuring import Finished, measure_group
+from sgdsim.nets.measuring import Failed, Finished, attempt
 from sgdsim.nets.results import Row
 
 __all__ = ["finish", "leading", "measured", "serve"]
@@ -58,14 +57,6 @@ class _Ranks:
                 raise RuntimeError(f"rank {rank} of {self.size} has not answered for {self.timeout_s:g} s")
 
 
-@dataclass(frozen=True)
-class _Failed:
-    """What went wrong on a rank."""
-
-    rank: int
-    text: str
-
-
 _HERE = _Ranks()
 
 
@@ -95,22 +86,21 @@ def serve() -> None:
     """
     number = 1
     while (task := pickle.loads(_HERE.store.get(f"task {_HERE.rank} {number}"))) != STOP:
-        try:
-            outcome: Finished | _Failed = measure_group(*task)
-        except Exception:
-            outcome = _Failed(_HERE.rank, traceback.format_exc())
+        outcome = attempt(*task, f"rank {_HERE.rank} of {_HERE.size} failed: ")
         _HERE.store.set(f"outcome {_HERE.rank} {number}", pickle.dumps(outcome))
         number += 1
     _HERE.store.set(f"outcome {_HERE.rank} {number}", pickle.dumps(STOP))
 
 
-def measured(module: str, groups: Iterator[list[Row]], device: str) -> Iterator[Finished]:
+def measured(module: str, groups: Iterator[list[Row]], device: str) -> Iterator[Finished | Failed]:
     """Measure groups of cells on the other ranks, from rank 0; in this process where there are no others.
+
+    A group that a rank cannot measure is yielded as `sgdsim.nets.measuring.Failed`, which names the rank.
 
     Parameters
     ----------
     module : str
-        Has `measure_cells(configs, device)`, see `sgdsim.nets.measuring.measure_group`.
+        Has `measure_cells(configs, device)`, see `sgdsim.nets.measuring.attempt`.
     groups : iterator of lists of dict
         The next one is taken when a rank is free to measure it.
     device : {"cpu", "auto"}
@@ -118,8 +108,7 @@ def measured(module: str, groups: Iterator[list[Row]], device: str) -> Iterator[
     Raises
     ------
     RuntimeError
-        A rank failed; the others finish what they have begun before it is raised. Names the rank and shows its
-        traceback. Or a rank has not answered for too long.
+        A rank has not answered for too long.
 
     Examples
     --------
@@ -127,23 +116,16 @@ def measured(module: str, groups: Iterator[list[Row]], device: str) -> Iterator[
     []
     """
     if _HERE.size == 1:
-        yield from (measure_group(module, group, device) for group in groups)
+        yield from (attempt(module, group, device) for group in groups)
         return
-    failed: list[_Failed] = []
     while True:
         for rank in range(1, _HERE.size):
-            if rank not in _HERE.busy and not failed and (group := next(groups, None)) is not None:
+            if rank not in _HERE.busy and (group := next(groups, None)) is not None:
                 _HERE.hand(rank, (module, group, device))
         if not _HERE.busy:
             break
-        for outcome in _HERE.outcomes():
-            if isinstance(outcome, _Failed):
-                failed.append(outcome)
-            else:
-                yield outcome
+        yield from _HERE.outcomes()
         time.sleep(LOOK_S)
-    if failed:
-        raise RuntimeError(f"rank {failed[0].rank} of {_HERE.size} failed:\n{failed[0].text}")
 
 
 def finish() -> None:

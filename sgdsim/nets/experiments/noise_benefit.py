@@ -122,15 +122,15 @@ def _gpu_cifar() -> list[Sweep]:
               cells=seeded(windows, (HEAVY, SGD), range(3), epochs=20, **WIDE, **GHOSTS)),
         Sweep("noise_benefit", "cifar20k_steps", NETWORKS, **settings,
               title="CIFAR-10, 20,000 images, WRN-16-4 with ghost batch norm, 4000 steps at every batch size",
-              cells=seeded({32: (-3, 1), 128: (-2, 2), 512: (-1, 3)}, (HEAVY,), range(3), steps=4000,
+              cells=seeded({32: (-3, 1), 128: (-2, 2), 512: (-1, 3), 2048: (0, 4)}, (HEAVY,), range(3), steps=4000,
                            **WIDE, **GHOSTS)),
         Sweep("noise_benefit", "cifar20k_budgets", NETWORKS, curves=("epochs", "momentum"), **settings,
               title="CIFAR-10, 20,000 images, WRN-16-4 with ghost batch norm, 4 to 64 epochs at batch size 64",
-              cells=tuple(cell for seed in range(2) for epochs in (4, 8, 16, 32, 64) for cell in _grid(
+              cells=tuple(cell for seed in range(6) for epochs in (4, 8, 16, 32, 64) for cell in _grid(
                   {64: (-4, 1)}, (HEAVY,), seed=seed, epochs=epochs, **WIDE, **GHOSTS))),
         Sweep("noise_benefit", "cifar20k_skipinit_epochs", NETWORKS, **settings,
               title="CIFAR-10, 20,000 images, WRN-16-4 without normalisation (SkipInit), 20 epochs at every batch size",
-              cells=seeded({b: (low - 2, high - 2) for b, (low, high) in windows.items()}, (HEAVY, SGD), range(2),
+              cells=seeded({b: (low - 2, high - 2) for b, (low, high) in windows.items()}, (HEAVY, SGD), range(4),
                            epochs=20, norm="skipinit", **WIDE)),
     ]
 
