@@ -164,7 +164,8 @@ def _runs(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps([held.record() for held in listed], indent=1))
         return 0
-    rows = [[f"{held.topic}/{held.experiment}", held.scale, str(held.planned), str(held.stored),
+    rows = [[f"{held.topic}/{held.experiment}", held.scale, str(held.planned),
+             f"{held.stored} ({held.of_earlier_code} of earlier code)" if held.of_earlier_code else str(held.stored),
              "by the build" if held.live else str(held.missing), ", ".join(held.devices), dates(held), rest(held), held.command]
             for held in listed]
     heads = ["experiment", "scale", "cells", "stored", "missing", "device", "date", "time for the rest", "command"]

@@ -194,7 +194,8 @@ def shortfall(published: Published, cells: Sequence[Row]) -> tuple[str, ...]:
         short += [] if alike else [name]
         cells = alike or cells
     sizes = {size: [cell for cell in cells if size in batch_sizes(cell)] for size in published.batch_sizes}
-    groups = {size: group for size, group in sizes.items() if group} or {None: list(cells)}
+    groups: dict[int | None, list[Row]] = {size: group for size, group in sizes.items() if group}
+    groups = groups or {None: list(cells)}
     long = [[cell for cell in group if _as_long(published, cell, size)] for size, group in groups.items()]
     if not all(long):
         short.append("epochs")
@@ -226,7 +227,8 @@ def _able(check: Check) -> bool:
 
 def _on_its_data(published: Published, cell: Row) -> bool:
     altered = (cell.get("pool") or 1) > 1 or bool(cell.get("label_noise"))
-    return data_of(cell) == published.data and (images_of(cell) or 0) >= (published.images or float("inf")) and not altered
+    enough = (images_of(cell) or 0) >= (published.images or float("inf"))
+    return data_of(cell) == published.data and enough and not altered
 
 
 def _its_network(published: Published, cell: Row) -> bool:

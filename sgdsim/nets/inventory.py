@@ -15,7 +15,7 @@ from sgdsim.nets.pace import History, words
 from sgdsim.nets.pilots import SUFFIX
 from sgdsim.nets.provenance import provenance
 from sgdsim.nets.results import Row, by_settings, canonical
-from sgdsim.nets.runs import SCALES, TOPICS, runs_folders, sweeps
+from sgdsim.nets.runs import SCALES, TOPICS, of_definition, runs_folders, sweeps
 from sgdsim.nets.sweep import Sweep
 
 __all__ = ["HEADS", "Holding", "dates", "inventory", "rest", "table_row"]
@@ -115,7 +115,8 @@ def inventory(topic: str | None = None, scale: str | None = None, folders: Itera
 
 def _rows(sweep: Sweep, folders: list[Path]) -> dict[str, Row]:
     """The latest row of each combination of settings."""
-    rows = [row for folder in folders for row in read_cells(folder / sweep.topic / f"{sweep.experiment}.jsonl")]
+    rows = of_definition(sweep, [row for folder in folders
+                                 for row in read_cells(folder / sweep.topic / f"{sweep.experiment}.jsonl")])
     return by_settings(sorted(rows, key=lambda row: row["config"]["code"] == sweep.code))
 
 

@@ -150,8 +150,19 @@ def _missing(name: str) -> int:
 
 def stored_rows(sweep: Sweep, *, but: Path | None = None) -> list[Row]:
     """Rows of an experiment in all folders, the cache first; `but` names one to leave out. Damage is a `ValueError`."""
-    return [row for folder in reversed(runs_folders()) if but is None or folder.resolve() != but.resolve()
-            for row in read_cells(folder / sweep.topic / f"{sweep.experiment}.jsonl")]
+    return of_definition(sweep, [row for folder in reversed(runs_folders()) if but is None or folder.resolve() != but.resolve()
+                                 for row in read_cells(folder / sweep.topic / f"{sweep.experiment}.jsonl")])
+
+
+def of_definition(sweep: Sweep, found: list[Row]) -> list[Row]:
+    """Rows whose settings the definition still has; an optimum at an edge of the grid may have added learning rates."""
+    planned, at_any_rate = ({_but(cell, *names) for cell in sweep.cells} for names in ((), ("learning_rate",)))
+    return [row for row in found if _but(row["config"], "code") in planned
+            or row["provenance"].get("extended") and _but(row["config"], "code", "learning_rate") in at_any_rate]
+
+
+def _but(config: Row, *names: str) -> str:
+    return canonical({name: value for name, value in config.items() if name not in names})
 
 
 def measure(topic: str, scale: str = "cpu", folder: str | os.PathLike[str] | None = None,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -64,25 +66,33 @@ def fail_in_training(folder: Path) -> None:
                             schedule=schedule, **COMMON)
 
 
-def sweep(folder: Path, **more: object) -> None:
+def sweep(folder: Path) -> None:
     """The runner's use: rank 0 has files and plan, the others serve."""
     import toy_cells
 
-    measure = toy_cells.measure_cells
+    measure, called = toy_cells.measure_cells, []
 
     def alone(configs: list[dict], device: str) -> list:
+        called.append(time.sleep(0 if called else 7))  # longer than a rank may be silent
         # code that finds a process group would share its work with ranks that measure something else
         assert not torch.distributed.is_initialized()
         return measure(configs, device)
 
     toy_cells.measure_cells = alone
-    if not sweeps.leading():
+    if not sweeps.leading(lost_s=5.0):
         sweeps.serve()
         return
     try:
-        run(toy_cells.toy(batches=6, **more), folder, progress=False, scheduler="torch")
+        run(toy_cells.toy(batches=6), folder, progress=False, scheduler="torch")
     finally:
         sweeps.finish()
+
+
+def vanish_in_sweep(folder: Path) -> None:
+    """One rank gives no sign of life, as if it had been killed on another machine, where torchrun does not see it."""
+    if int(os.environ["RANK"]) == 1:
+        sweeps._pulse = contextlib.nullcontext
+    sweep(folder)
 
 
 def die_in_sweep(folder: Path) -> None:

@@ -84,6 +84,7 @@ def test_torchrun_measures_the_rows_of_one_process(tmp_path: Path) -> None:
 @pytest.mark.parametrize("what, words, stored", [
     ("fail_in_sweep", ("rank 1 of 4 failed", "ZeroDivisionError"), 20),  # at least the first of each other rank
     ("die_in_sweep", ("SIGKILL",), 0),
+    ("vanish_in_sweep", ("rank 1 of 4 is lost",), 0),
     ("fail_in_training", ("no learning rate for step 3", "on rank 2 of 4"), 0),
 ])
 def test_the_failure_of_one_ends_all(what: str, words: tuple[str, ...], stored: int, tmp_path: Path) -> None:
@@ -114,3 +115,5 @@ def test_bad_settings_are_refused(bad: dict, words: str) -> None:
         train_data_parallel(nn.Flatten(), x, y, **{"batch_size": 4, **COMMON, **bad})
     with pytest.raises(ValueError, match="timeout_s is 0"), process_group(timeout_s=0):
         pass
+    with pytest.raises(ValueError, match="lost_s is 0"):
+        sweeps.leading(lost_s=0)

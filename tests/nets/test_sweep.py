@@ -365,6 +365,14 @@ def test_rows_prefer_the_present_code_and_keep_the_old(tmp_path: Path, monkeypat
     assert codes == [sweep.code] * 10 + ["0" * 16] * 10
 
 
+def test_settings_that_the_definition_no_longer_has_are_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SGDSIM_RUNS", str(tmp_path / "stored"))
+    run(toy(best=3.), tmp_path / "stored", progress=False)
+    for sweep, n in ((toy(best=3.), 28), (toy(best=3., batches=1), 14), (toy(best=1.), 0)):
+        monkeypatch.setattr(runs, "sweeps", lambda topic, scale=None, sweep=sweep: [sweep])
+        assert len(runs.rows("toys/parabola")) == n, "20 planned, and 8 that an edge added"
+
+
 def test_live_rows_are_measured_into_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sweep = toy(live=True)
     monkeypatch.setattr(runs, "sweeps", lambda topic, scale=None: [sweep])

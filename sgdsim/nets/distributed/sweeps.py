@@ -6,8 +6,10 @@ code that measures a cell may look for one (`sgdsim.methods.feature_whitening` d
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pickle
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -22,57 +24,70 @@ from sgdsim.nets.results import Row
 
 __all__ = ["finish", "leading", "measured", "serve"]
 
-TIMEOUT_S = 7200.0
 STOP = "stop"
 LOOK_S = 0.02  # between two looks at who has finished
+PULSE_S = 1.0
+IDLE_S = 7200.0  # a rank waits for its next task
 
 
 @dataclass
 class _Ranks:
-    """What this process knows of the others: the store, and on rank 0 how many tasks each was given, and who is busy."""
+    """What this process knows of the others: the store; on rank 0 also how many tasks each was given, and who is busy.
+
+    Of a busy rank it knows the last pulse, a number that the rank counts up while it measures, and when that was news.
+    """
 
     store: Any = None
     rank: int = 0
     size: int = 1
-    timeout_s: float = TIMEOUT_S
+    lost_s: float = 0.0
     given: dict[int, int] = field(default_factory=dict)
-    busy: dict[int, float] = field(default_factory=dict)
+    busy: dict[int, tuple[int, float]] = field(default_factory=dict)
 
     def hand(self, rank: int, task: Any) -> None:
         """Give a rank its next task."""
         number = self.given[rank] = self.given.get(rank, 0) + 1
         self.store.set(f"task {rank} {number}", pickle.dumps(task))
-        self.busy[rank] = time.monotonic()
+        self.busy[rank] = (self.store.add(f"pulse {rank}", 0), time.monotonic())
 
     def outcomes(self) -> Iterator[Any]:
         """What those bring who have finished by now."""
-        for rank, since in list(self.busy.items()):
+        for rank, (pulse, since) in list(self.busy.items()):
             name = f"outcome {rank} {self.given[rank]}"
             if self.store.check([name]):
                 outcome = pickle.loads(self.store.get(name))
                 self.store.delete_key(name)
                 del self.busy[rank]
                 yield outcome
-            elif time.monotonic() - since > self.timeout_s:
-                raise RuntimeError(f"rank {rank} of {self.size} has not answered for {self.timeout_s:g} s")
+            elif (now := self.store.add(f"pulse {rank}", 0)) != pulse:
+                self.busy[rank] = (now, time.monotonic())
+            elif time.monotonic() - since > self.lost_s:
+                raise RuntimeError(f"rank {rank} of {self.size} is lost: no sign of life for {self.lost_s:g} s")
 
 
 _HERE = _Ranks()
 
 
-def leading(timeout_s: float = TIMEOUT_S) -> bool:
+def leading(lost_s: float = 120.0) -> bool:
     """Find the other processes; whether this one is rank 0, which runs the sweep while the others `serve`.
 
     Parameters
     ----------
-    timeout_s : float
-        Seconds after which waiting for another rank is an error; longer than any group of cells takes.
+    lost_s : float
+        Seconds without a sign of life after which rank 0 gives up a rank, and with it the run. However long a group
+        of cells takes, its rank gives signs of life.
+
+    Raises
+    ------
+    ValueError
+        A time that is not positive.
     """
-    _HERE.timeout_s = timeout_s
+    if not lost_s > 0:
+        raise ValueError(f"lost_s is {lost_s!r}; allowed: positive")
     if "WORLD_SIZE" in os.environ:
         own_device()
-        store, _HERE.rank, _HERE.size = next(distributed.rendezvous("env://", timeout=timedelta(seconds=timeout_s)))
-        _HERE.store = distributed.PrefixStore("sgdsim", store)
+        store, _HERE.rank, _HERE.size = next(distributed.rendezvous("env://", timeout=timedelta(seconds=IDLE_S)))
+        _HERE.store, _HERE.lost_s = distributed.PrefixStore("sgdsim", store), lost_s
     return _HERE.rank == 0
 
 
@@ -82,14 +97,34 @@ def serve() -> None:
     Raises
     ------
     RuntimeError
-        Rank 0 is gone, or has had nothing to say for too long.
+        The connection is gone, or rank 0 has had nothing to say for two hours.
     """
     number = 1
     while (task := pickle.loads(_HERE.store.get(f"task {_HERE.rank} {number}"))) != STOP:
-        outcome = attempt(*task, f"rank {_HERE.rank} of {_HERE.size} failed: ")
+        module, configs, device = task
+        with _pulse():
+            outcome = attempt(module, configs, device, f"rank {_HERE.rank} of {_HERE.size} failed: ")
         _HERE.store.set(f"outcome {_HERE.rank} {number}", pickle.dumps(outcome))
         number += 1
     _HERE.store.set(f"outcome {_HERE.rank} {number}", pickle.dumps(STOP))
+
+
+@contextlib.contextmanager
+def _pulse() -> Iterator[None]:
+    """Signs of life from a thread of its own; of a process that dies on another machine rank 0 hears nothing else."""
+    over = threading.Event()
+
+    def beat() -> None:
+        while not over.wait(PULSE_S):
+            _HERE.store.add(f"pulse {_HERE.rank}", 1)
+
+    thread = threading.Thread(target=beat, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 def measured(module: str, groups: Iterator[list[Row]], device: str) -> Iterator[Finished | Failed]:
@@ -108,7 +143,7 @@ def measured(module: str, groups: Iterator[list[Row]], device: str) -> Iterator[
     Raises
     ------
     RuntimeError
-        A rank has not answered for too long.
+        A rank is lost.
 
     Examples
     --------
