@@ -10,6 +10,7 @@ import pytest
 pytest.importorskip("torch")
 
 from sgdsim.claims import train_longer as claims
+from sgdsim.claims.train_longer.gaps import columns
 from sgdsim.ledger import Claim
 from sgdsim.nets.runs import sweeps
 
@@ -91,3 +92,23 @@ def test_slopes_that_differ_are_told() -> None:
     rows = made_up("resnet44_distance", metrics)
     found = judged(claims.log_distance_of_a_residual_network, "resnet44_distance", rows)
     assert found["slopes at scaled rates"] == "refuted"
+
+
+@pytest.mark.parametrize("lost, outcome", [(1, {"holds"}), (5, {"undecided"}), (6, {"undecided"})])
+def test_runs_that_diverged_are_left_out(lost: int, outcome: set[str]) -> None:
+    """Of six runs of the largest batch, whose rate is the highest."""
+    rows = made_up("resnet44_distance", path(lambda t: 1 + np.log(t)))
+    for row in rows:
+        cell = row["config"]
+        if cell["batch_size"] == 2048 and cell["seed"] < lost:
+            row.update(status="diverged", metrics={})
+    assert set(judged(claims.log_distance_of_a_residual_network, "resnet44_distance", rows).values()) == outcome
+
+
+def test_a_run_that_diverged_has_learnt_nothing() -> None:
+    rows = made_up("mnist_f1_gap", accuracy(PAPER))
+    lost = next(row for row in rows if row["config"]["longer"] and row["config"]["norm"] == "ghost")
+    lost.update(status="diverged", metrics={})
+    assert judged(claims.table_of_a_residual_network, "mnist_f1_gap", rows) == {
+        "order of the columns, perceptron F1, MNIST": "undecided"}
+    assert 0.0 in columns(rows, 50)["+RA+GBN"] and np.isinf(columns(rows, 50, "train_loss")["+RA+GBN"]).any()

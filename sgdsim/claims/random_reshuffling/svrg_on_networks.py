@@ -80,7 +80,7 @@ of the batch, in the snapshot as well. Each at its best of the same rates, SVRG 
 objective of SGD.""",
     source="That SVRG is ineffective for deep networks: Defazio and Bottou (2019), from memory. Comparison at equal cost, "
     "sizes and band: ours, settled after a look at a prototype.",
-    caveat="Of the training objective: test accuracies at these rates differ by about a point, either way. Two perceptrons; "
+    caveat="Of the training objective: test accuracies at these rates hardly differ. Two perceptrons; "
     "the residual network and the VGG-like one await a GPU. A schedule would lower the noise of SGD as well, and would "
     "take from SVRG what is left of its case.",
     reconstructed=True,

@@ -13,11 +13,11 @@ import numpy as np
 from sgdsim.evidence import Evidence
 from sgdsim.ledger import Claim
 from sgdsim.nets.runs import Runs
-from sgdsim.statistics import mean_estimate, ratio_estimate
-from sgdsim.walks.growth import GrowthComparison, compare_growth_laws
+from sgdsim.statistics import Estimate, mean_estimate, ratio_estimate
+from sgdsim.walks.growth import compare_growth_laws
 
-__all__ = ["compared", "distance_law_and_weight_decay", "log_distance_for_every_batch_size",
-           "log_distance_of_memorised_data", "log_slopes_over_batch_size", "slopes_of"]
+__all__ = ["advantage", "distance_law_and_weight_decay", "log_distance_for_every_batch_size",
+           "log_distance_of_memorised_data", "log_slopes_over_batch_size", "slope_ratio"]
 
 Rows = list[dict[str, Any]]
 Array = np.ndarray
@@ -26,16 +26,23 @@ FIRST, WINDOW = 20, 100  # updates that the fits begin at
 
 
 def _paths(rows: Rows, metric: str = "curve_distance", **settings: Any) -> tuple[Array, Array]:
-    """Numbers of updates (K,) and distances (S, K) of the runs with given settings, seeds in order."""
+    """Numbers of updates (K,) and distances (S, K) of the runs with given settings, seeds in order; diverged: nan."""
     own = sorted((row for row in rows if all(row["config"].get(name) == value for name, value in settings.items())),
                  key=lambda row: row["config"]["seed"])
-    return np.array(own[0]["metrics"]["curve_t"]), np.array([row["metrics"][metric] for row in own])
+    t: list[int] = next((row["metrics"]["curve_t"] for row in own if row["status"] == "ok"), [])
+    return np.array(t), np.array([row["metrics"].get(metric, [np.nan] * len(t)) for row in own], dtype=float)
 
 
-def compared(rows: Rows, since: int = FIRST, **settings: Any) -> GrowthComparison:
-    """The laws of growth on the runs with given settings, from update `since` on; see `compare_growth_laws`."""
+def advantage(rows: Rows, law: str, over: str, since: int = FIRST, **settings: Any) -> Estimate:
+    """Nats that a law gains over another for each held-out time, from update `since` on.
+
+    Of the runs with given settings that did not diverge; with fewer than two of them there is no bound.
+    """
     t, paths = _paths(rows, **settings)
-    return compare_growth_laws(t[t >= since], paths[:, t >= since])
+    paths = paths[np.isfinite(paths).all(axis=1)]
+    if len(paths) < 2 or not len(t):
+        return Estimate(0.0, -np.inf, np.inf, len(paths))
+    return compare_growth_laws(t[t >= since], paths[:, t >= since]).advantage(law, over)
 
 
 def _scaled(rows: Rows) -> list[dict[str, Any]]:
@@ -74,8 +81,7 @@ decay, learning rates scaled by the square root of the batch size, 20 to 4000 up
 def _every(claimed: dict[str, Any], rows: Rows, metric: str = "curve_distance", since: int = FIRST) -> Evidence:
     arms = []
     for settings in _scaled(rows):
-        found = compared(rows, since, metric=metric, ghost_batch_size=None, **settings)
-        gain = found.advantage(claimed["law"], claimed["over"])
+        gain = advantage(rows, claimed["law"], claimed["over"], since, metric=metric, ghost_batch_size=None, **settings)
         arms.append(Evidence.at_least(gain, claimed["least"],
                                       note=f"nats gained a held-out time, B = {settings['batch_size']}"))
     return Evidence.contrast(*arms)
@@ -143,11 +149,11 @@ def _local_exponent(rows: Rows, start: float, **settings: Any) -> Array:
                                      runs=CIFAR)
 def crossover(claimed: dict[str, Any], rows: Rows) -> Evidence:
     free, decayed = ({"batch_size": 64, "weight_decay": claimed[name]} for name in ("free", "decayed"))
-    power, log = compared(rows, **free), compared(rows, WINDOW, **decayed)
-    gains = [Evidence.at_least(found.advantage(law, other), claimed["gain"],
+    gains = [Evidence.at_least(advantage(rows, law, other, since, **settings), claimed["gain"],
                                note=f"{law} over {other}, nats a time, {name}")
-             for found, law, others, name in ((power, "power", ("logarithm", "saturation"), "no decay"),
-                                              (log, "logarithm", ("power", "saturation"), "decay"))
+             for law, others, since, settings, name in (
+                 ("power", ("logarithm", "saturation"), FIRST, free, "no decay"),
+                 ("logarithm", ("power", "saturation"), WINDOW, decayed, "decay"))
              for other in others]
     exponent = mean_estimate(_local_exponent(rows, 1000, **free))
     return Evidence.contrast(*gains, Evidence.slope(exponent, claimed["exponent"], claimed["within"],
@@ -157,9 +163,9 @@ def crossover(claimed: dict[str, Any], rows: Rows) -> Evidence:
 @distance_law_and_weight_decay.check("network", title="perceptron, Fashion-MNIST: the same window with decay",
                                      expect="refuted", runs=FASHION)
 def no_crossover(claimed: dict[str, Any], rows: Rows) -> Evidence:
-    found = compared(rows, WINDOW, batch_size=64, ghost_batch_size=None, weight_decay=claimed["decayed"])
+    settings = {"batch_size": 64, "ghost_batch_size": None, "weight_decay": claimed["decayed"]}
     return Evidence.contrast(*[
-        Evidence.at_least(found.advantage("logarithm", other), claimed["gain"],
+        Evidence.at_least(advantage(rows, "logarithm", other, WINDOW, **settings), claimed["gain"],
                           note=f"logarithm over {other}, nats a time, decay")
         for other in ("power", "saturation")])
 
@@ -187,24 +193,36 @@ ghost batches of 64 change that of 256 by less than 5 %.""",
 )
 
 
-def slopes_of(rows: Rows, **settings: Any) -> Array:
-    """Slope b of the best a + b ln t of each run with given settings, seeds in order."""
+def slope_ratio(rows: Rows, one: dict[str, Any], other: dict[str, Any]) -> Estimate:
+    """Slope of the best a + b ln t of the runs with some settings, over that with others, seed by seed.
+
+    Seeds of which a run diverged are left out; with fewer than two others there is no bound.
+    """
+    above, below = _slopes(rows, **one), _slopes(rows, **other)
+    both = np.isfinite(above) & np.isfinite(below)
+    if both.sum() < 2:
+        return Estimate(1.0, -np.inf, np.inf, int(both.sum()))
+    return ratio_estimate(above[both], below[both])
+
+
+def _slopes(rows: Rows, **settings: Any) -> Array:
     t, paths = _paths(rows, **settings)
-    return np.polyfit(np.log(t[t >= FIRST]), paths[:, t >= FIRST].T, 1)[0]
+    found, ok = np.full(len(paths), np.nan), np.isfinite(paths).all(axis=1)
+    if ok.any() and len(t):
+        found[ok] = np.polyfit(np.log(t[t >= FIRST]), paths[ok][:, t >= FIRST].T, 1)[0]
+    return found
 
 
 @log_slopes_over_batch_size.check("network", title="perceptron, Fashion-MNIST, batch sizes 16, 64, 256", runs=FASHION)
 def slopes(claimed: dict[str, float], rows: Rows) -> Evidence:
-    free = {"weight_decay": 0.0}
-    unscaled = {size: slopes_of(rows, batch_size=size, learning_rate=0.05, ghost_batch_size=None, **free)
-                for size in (16, 256)}
-    scaled = {s["batch_size"]: slopes_of(rows, ghost_batch_size=None, **s) for s in _scaled(rows)}
-    arms = [Evidence.at_most(ratio_estimate(unscaled[256], unscaled[16]), claimed["unscaled"],
-                             note="b(256) / b(16), one rate")]
-    ratios = [(f"b({large}) / b({small}), scaled", ratio_estimate(scaled[large], scaled[small]), claimed["scaled"])
+    plain = {"weight_decay": 0.0, "ghost_batch_size": None}
+    one_rate = [plain | {"batch_size": size, "learning_rate": 0.05} for size in (256, 16)]
+    scaled = {settings["batch_size"]: settings | plain for settings in _scaled(rows)}
+    arms = [Evidence.at_most(slope_ratio(rows, *one_rate), claimed["unscaled"], note="b(256) / b(16), one rate")]
+    ratios = [(f"b({large}) / b({small}), scaled", slope_ratio(rows, scaled[large], scaled[small]), claimed["scaled"])
               for large, small in ((64, 16), (256, 64), (256, 16))]
-    ghosts = slopes_of(rows, batch_size=256, ghost_batch_size=64, **free)
-    ratios.append(("with ghosts / without", ratio_estimate(ghosts, scaled[256]), claimed["ghosts"]))
+    ghosts = slope_ratio(rows, scaled[256] | {"ghost_batch_size": 64}, scaled[256])
+    ratios.append(("with ghosts / without", ghosts, claimed["ghosts"]))
     for name, ratio, most in ratios:
         arms += [Evidence.at_most(ratio, most, note=name), Evidence.at_least(ratio, 1 / most, note="at least")]
     return Evidence.contrast(*arms)
@@ -235,8 +253,7 @@ the weights grow as on separable data.""",
 @log_distance_of_memorised_data.check("network", title="digits, two hidden layers of 32", requires=("torch", "sklearn"),
                                       runs=Runs("train_longer/digits_distance"))
 def memorised(claimed: dict[str, Any], rows: Rows) -> Evidence:
-    found = compared(rows, 30, weight_decay=0.0)
     return Evidence.contrast(
-        Evidence.at_least(found.advantage(claimed["law"], claimed["over"]), claimed["gain"],
+        Evidence.at_least(advantage(rows, claimed["law"], claimed["over"], 30, weight_decay=0.0), claimed["gain"],
                           note="nats gained a held-out time"),
         Evidence.at_most([row["metrics"]["train_loss"] for row in rows], claimed["loss"], note="training loss"))

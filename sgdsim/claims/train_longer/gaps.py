@@ -28,14 +28,18 @@ NAMES = {("constant", False, False): "LB", ("sqrt", False, False): "+LR", ("sqrt
 
 
 def columns(rows: Rows, epochs: int, metric: str = "test_accuracy") -> dict[str, Array]:
-    """A metric of each column of the table, one entry a seed, in the order SB, LB, +LR, +LR+GBN, +RA, +RA+GBN."""
+    """A metric of each column of the table, one entry a seed, in the order SB, LB, +LR, +LR+GBN, +RA, +RA+GBN.
+
+    A run that diverged counts as infinite loss or zero accuracy.
+    """
+    worst = np.inf if "loss" in metric else 0.0
     found: dict[str, list[tuple[int, float]]] = {}
     for row in rows:
         c = row["config"]
         if c["epochs"] == epochs:
             small = c["batch_size"] == c["reference_batch_size"]
             name = "SB" if small else NAMES[c["rule"], c["longer"], c["ghost_batch_size"] is not None]
-            found.setdefault(name, []).append((c["seed"], row["metrics"].get(metric, 0.0)))  # 0 if it diverged
+            found.setdefault(name, []).append((c["seed"], row["metrics"].get(metric, worst)))
     return {name: np.array([value for _, value in sorted(found[name])])
             for name in ("SB", *NAMES.values()) if name in found}
 
@@ -125,7 +129,8 @@ many epochs gain it less than $0.6$ points.""",
     "can be completely eliminated. The bands of this check were settled here after a look at two seeds",
     caveat="Eliminated only against a small batch that is stopped early, which longer training then overtakes. Against "
     "one that is not, a significant rest remains, at untuned rates; there the large batch, with as many updates, ends "
-    "with a training loss a hundred times lower, and over-fits.",
+    "with a training loss a hundred times lower, and over-fits. F1 makes 4 % fewer updates with batches of 4096, as they "
+    "do not divide 60,000.",
     reconstructed=True,
     claimed=_COMPLETE,
     mutants={"within five points": _COMPLETE | {"left": 0.05}},

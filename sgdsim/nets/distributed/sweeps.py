@@ -1,7 +1,7 @@
 """One sweep over the processes of torchrun: rank 0 holds plan and files and hands out groups, the others measure.
 
 They talk through torch's key-value store, in which torchrun's processes find each other, and form no process group:
-code that measures a cell may look for one (`sgdsim.methods.feature_whitening` does), to share its work with other ranks.
+code that measures a cell may look for one, to share its work with the other ranks (`sgdsim.methods.feature_whitening`).
 """
 
 from __future__ import annotations

@@ -47,7 +47,7 @@ def experiments(scale: str) -> list[Sweep]:
         _published("mnist_f1", "MNIST, the perceptron F1, batches of 256 and 6000, 100 epochs",
                    cells(seed=list(range(10)), **MNIST_F1), device="auto"),
         _published("cifar_c1", "CIFAR-10, the convolutional network C1, batches of 256 and 5000, 100 epochs",
-                   cells(seed=list(range(5)), **CIFAR_C1), device="auto"),
+                   cells(seed=list(range(10)), **CIFAR_C1), device="auto"),
     ]
     if scale == "gpu":
         return [*full, _sweep("cifar_pairs", "CIFAR-10, 20,000 images, three convolutions with batch normalisation",

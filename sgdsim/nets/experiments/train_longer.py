@@ -84,7 +84,7 @@ def _distance_sweep(experiment: str, decay: float, common: bool = False) -> Swee
     """Three batch sizes at rates scaled by the square root, and, where wanted, at the rate of the smallest."""
     grid = [cell for size in (128, 512, 2048)
             for rate in sorted({scaled_learning_rate(0.1, size, 128), *([0.1] if common else [])})
-            for cell in cells(batch_size=size, learning_rate=rate, seed=list(range(4)), weight_decay=decay, **DISTANCE44)]
+            for cell in cells(batch_size=size, learning_rate=rate, seed=SIX, weight_decay=decay, **DISTANCE44)]
     return _published(experiment, NETWORK_DISTANCE, "20,000 images of CIFAR-10, ResNet-44, 4000 updates, weight decay "
                       f"{decay:g}", grid)
 
