@@ -86,6 +86,7 @@ def test_full_when_every_field_is_covered():
     ("batch sizes", lambda cells: [cell for cell in cells if cell["batch_size"] != 50]),
     ("seeds", lambda cells: [cell for cell in cells if cell["seed"] == 0]),
     ("seeds", lambda cells: cells[:-1]),
+    ("seeds", lambda cells: [cell | {"learning_rate": 0.1 + cell["seed"]} for cell in cells]),
     ("seeds", lambda cells: [cell | {"epochs": 1} if cell["seed"] else cell for cell in cells]),
     ("data", lambda cells: [cell | {"pool": 2} for cell in cells]),
     ("data", lambda cells: [cell | {"label_noise": 0.1} for cell in cells]),
@@ -155,7 +156,7 @@ def test_the_column_here_is_computed_from_the_cells():
                              "batch_size": 4, "optimizer": "adam", "seed": 9}])
     assert told["data"] == ["MNIST, 1000", "CIFAR-10, 20,000"] and told["batch_sizes"] == [4, 10, 50]
     assert told["network"] == ["perceptron (hidden 8)", "Wide-ResNet (depth 16)"]
-    assert (told["epochs"], told["updates"], told["seeds"], told["optimizer"]) == ([2], [7], 3, ["SGD", "Adam"])
+    assert (told["epochs"], told["updates"], told["seeds"], told["optimizer"]) == ([2], [7], 2, ["SGD", "Adam"])
     assert cell_settings.batch_sizes({"examples": 30}) == [30], "without a batch size it is the full batch"
 
 

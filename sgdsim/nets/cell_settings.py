@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from sgdsim.nets.results import Row
+from sgdsim.nets.results import Row, canonical
 
 __all__ = ["batch_sizes", "data_of", "data_words", "images_of", "length", "method", "network", "optimizer", "seeds"]
 
@@ -49,16 +49,22 @@ def batch_sizes(cell: Row) -> list[int]:
 
 
 def seeds(cells: Iterable[Row]) -> int:
-    """Runs of each setting: distinct seeds, or as many as one cell holds.
+    """Runs of the setting that has most: distinct seeds, or as many as one cell holds.
 
     Examples
     --------
     >>> seeds([{"seed": 0}, {"seed": 1}]), seeds([{"seed": 0, "replicas": 200}])
     (2, 200)
+    >>> seeds([{"seed": 0, "learning_rate": 0.1}, {"seed": 1, "learning_rate": 0.2}])
+    1
     """
-    cells = list(cells)
-    return max([len({cell["seed"] for cell in cells if "seed" in cell}),
-                *(cell.get(name, 0) for cell in cells for name in ("seeds", "replicas"))], default=0)
+    found: dict[str, set[int]] = {}
+    held = [0]
+    for cell in cells:
+        held += [cell[name] for name in ("seeds", "replicas") if name in cell]
+        if "seed" in cell:
+            found.setdefault(canonical({k: v for k, v in cell.items() if k != "seed"}), set()).add(cell["seed"])
+    return max(held + [len(drawn) for drawn in found.values()])
 
 
 def length(cell: Row) -> tuple[float | None, int | None]:

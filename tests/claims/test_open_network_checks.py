@@ -28,9 +28,11 @@ def planned(name: str, metrics: Any) -> list[dict[str, Any]]:
 
 def pair(cell: dict[str, Any]) -> dict[str, Any]:
     """A large batch that is twenty times as sharp, three times as sharp at equal loss, and a point and a half worse."""
-    own = 1 + 0.01 * cell["seed"]
+    own, positions = 1 + 0.01 * cell["seed"], np.linspace(-1, 2, 25)
+    line = np.where(positions < 0.5, own * positions**2, 6 * (positions - 1) ** 2).tolist()
     return {"sharpness": [[own, own / 4], [20 * own, 5 * own]], "subspace": [[own, own / 4], [9 * own, 2 * own]],
             "largest": [own, 5 * own], "distance": [3 * own, 1.0], "test_accuracy": [0.80 + 0.001 * own, 0.785],
+            "positions": positions.tolist(), "line": [[line, line], [line, line]],
             "level_sharpness": [[own, own], [None, 3 * own]]}
 
 

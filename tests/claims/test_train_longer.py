@@ -32,6 +32,14 @@ def judged(claim: Claim, experiment: str, rows: Rows, claimed: Any = None) -> di
             for check in claim.checks if check.runs is not None and check.runs.name == f"train_longer/{experiment}"}
 
 
+def every_check_refutes_a_mutant(claim: Claim, experiment: str, rows: Rows) -> bool:
+    """Or holds for one, where the claim itself is refuted."""
+    plain = judged(claim, experiment, rows)
+    outcomes = [judged(claim, experiment, rows, mutant) for mutant in claim.mutants.values()]
+    return all(any(found[title] == {"holds": "refuted", "refuted": "holds"}[plain[title]] for found in outcomes)
+               for title in plain)
+
+
 def accuracy(table: dict[str, float]) -> Any:
     def metrics(cell: dict[str, Any], noise: np.random.Generator) -> dict[str, float]:
         column = "SB"
@@ -48,9 +56,8 @@ def test_tables(experiment: str) -> None:
     table, whole = claims.table_of_a_residual_network, claims.gap_completely_eliminated
     rows = made_up(experiment, accuracy(PAPER))
     assert set(judged(table, experiment, rows).values()) == {"holds"} == set(judged(whole, experiment, rows).values())
-    outcomes = {name: judged(table, experiment, rows, mutant).values() for name, mutant in table.mutants.items()}
-    told = {name for name, outcome in outcomes.items() if "refuted" in outcome}
-    assert told == set(table.mutants) - ({"ghosts alone bring ten points"} if experiment == "mnist_f1_gap" else set())
+    for claim in (table, whole):
+        assert every_check_refutes_a_mutant(claim, experiment, rows)
     rest = made_up(experiment, accuracy(PAPER | {"+RA+GBN": 0.918}))
     assert set(judged(whole, experiment, rest).values()) == {"refuted"}
     flat = made_up(experiment, accuracy(PAPER | {"+LR": 0.861 - 0.01, "+LR+GBN": 0.84}))
@@ -79,10 +86,10 @@ def test_laws(law: Any, slow: bool) -> None:
     free, more = (f"resnet44_distance_{name}" for name in ("free", "decayed"))
     assert set(judged(other, free, made_up(free, path(law))).values()) == {"refuted" if slow else "holds"}
     assert set(judged(other, more, made_up(more, path(law))).values()) == {"holds" if slow else "refuted"}
-    for experiment, one in (("resnet44_distance", claim), (free, other), (more, other)):
-        outcomes = {name: judged(one, experiment, made_up(experiment, path(law)), mutant)
-                    for name, mutant in one.mutants.items()}
-        assert any("refuted" in each.values() for each in outcomes.values()), experiment
+    if slow:
+        assert every_check_refutes_a_mutant(claim, "resnet44_distance", rows)
+    for experiment in (free, more):
+        assert every_check_refutes_a_mutant(other, experiment, made_up(experiment, path(law)))
 
 
 def test_slopes_that_differ_are_told() -> None:

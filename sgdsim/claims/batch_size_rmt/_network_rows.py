@@ -36,6 +36,7 @@ __all__ = [
     "gradient_descent",
     "images",
     "limit",
+    "limits_in",
     "one_batch_rule",
     "outer_products_rule",
     "shifts",
@@ -70,7 +71,12 @@ def curve(rows: Rows, labels: str, optimizer: str = "sgd", momentum: float = 0.0
 
 def limit(row: Row) -> float:
     """Geometric mean of the limits over the orders of the examples."""
-    return float(np.exp(np.mean(np.log(row["metrics"]["limits"]))))
+    return float(np.exp(np.mean(np.log(limits_in(row)))))
+
+
+def limits_in(row: Row) -> Array:
+    """Limits of a row, one an order of the examples; infinite where no rate was unstable, which rows store as null."""
+    return np.array([np.inf if x is None else x for x in row["metrics"]["limits"]])
 
 
 def spectrum(row: Row) -> Array:

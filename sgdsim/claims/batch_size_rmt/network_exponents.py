@@ -95,7 +95,7 @@ the full one, goes as $b^{-1/2}$, exponent within 0.1, as the edge of a bulk of 
     "band: measured here; which networks refute it was entered after a look at the rows.",
     caveat="It falls faster where few images carry the negative curvature: the edge of a small batch is then "
     "that of its worst image, which averages away as $1/b$. Measured are -0.73, -0.61 and -0.72, and "
-    "-0.71 on a small VGG-like network; a ResNet-8 keeps the band, barely, with -0.59.",
+    "about -0.7 on a small VGG-like network; on a ResNet-8, near -0.6, it is not decided.",
     reconstructed=True,
     claimed=_NEGATIVE,
     mutants={
@@ -128,15 +128,24 @@ def negative_edge_on_cifar(claimed: Row, rows: Rows) -> Evidence:
     return _negative(claimed, rows)
 
 
+def _negative_over_draws(claimed: Row, rows: Rows) -> Evidence:
+    """The same with an interval: from every batch, not from the means."""
+    found = [(effective_size(row), row["metrics"]["hessian"]["batch_smallest"]) for row in _between(with_statistics(rows))]
+    sizes = np.concatenate([np.full(len(smallest), size) for size, smallest in found])
+    exponent = slope_estimate(sizes, -np.concatenate([smallest for _, smallest in found]))
+    return Evidence.slope(exponent, claimed["exponent"], claimed["band"])
+
+
 @negative_edge_of_networks.check("network", title=SMALL_VGG, expect="refuted",
                                  runs=Runs("batch_size_rmt/small_vgg_edges"))
 def negative_edge_of_a_vgg(claimed: Row, rows: Rows) -> Evidence:
-    return _negative(claimed, with_statistics(rows))
+    return _negative_over_draws(claimed, rows)
 
 
-@negative_edge_of_networks.check("network", title=SMALL_RESNET, runs=Runs("batch_size_rmt/small_resnet_edges"))
+@negative_edge_of_networks.check("network", title=SMALL_RESNET, expect="undecided",
+                                 runs=Runs("batch_size_rmt/small_resnet_edges"))
 def negative_edge_of_a_resnet(claimed: Row, rows: Rows) -> Evidence:
-    return _negative(claimed, with_statistics(rows))
+    return _negative_over_draws(claimed, rows)
 
 
 # --- linear scaling of the edge itself ---------------------------------------------------------------------

@@ -68,7 +68,7 @@ to 5 times as much as it says.""",
 
 def _factor(rule: Callable[[Row], float], row: Row) -> float:
     ratio = rule(row) / limit(row)
-    return max(ratio, 1 / ratio)
+    return max(ratio, 1 / ratio) if ratio else float("inf")
 
 
 def _predictions(claimed: Row, rows: Rows) -> Evidence:

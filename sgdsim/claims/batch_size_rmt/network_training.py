@@ -24,9 +24,11 @@ from sgdsim.claims.batch_size_rmt._network_rows import (
 )
 from sgdsim.evidence import Evidence
 from sgdsim.ledger import Claim
-from sgdsim.nets.grids import table
+from sgdsim.nets.grids import edges, table
+from sgdsim.nets.optima import exponent as growth
+from sgdsim.nets.optima import optimal_rates
 from sgdsim.nets.runs import Runs
-from sgdsim.statistics import slope_estimate
+from sgdsim.statistics import Estimate, slope_estimate
 
 __all__ = ["adam_best_rate_of_networks", "adam_limit_in_training", "limits_in_training"]
 
@@ -159,20 +161,21 @@ with an exponent of $\frac12$ in $B$, within 0.15, over batch sizes from 8 to 12
 @adam_best_rate_of_networks.check("network", title="4096 images of Fashion-MNIST, multilayer perceptron",
                                   runs=Runs("batch_size_rmt/fashion_adam"))
 def best_rate_on_fashion(claimed: Row, rows: Rows) -> Evidence:
-    return _best_rate(claimed, rows, 128)
+    curves = table(rows, "train_loss", ("batch_size",))
+    sizes = [size for (size,) in curves if size <= 128]
+    exponent = slope_estimate(sizes, [_vertex(curves[size,]) for size in sizes]).value
+    return Evidence.slope(exponent, claimed["exponent"], claimed["band"], note="exponent of the best rate")
 
 
 @adam_best_rate_of_networks.check("network", title="20,000 images of CIFAR-10, WRN-16-2, GPU, B from 16 to 256",
                                   runs=Runs("batch_size_rmt/wrn_adam"))
 def best_rate_on_a_gpu(claimed: Row, rows: Rows) -> Evidence:
-    return _best_rate(claimed, rows, 256)
-
-
-def _best_rate(claimed: Row, rows: Rows, largest: int) -> Evidence:
-    curves = table(rows, "train_loss", ("batch_size",))
-    sizes = [size for (size,) in curves if size <= largest]
-    exponent = slope_estimate(sizes, [_vertex(curves[size,]) for size in sizes]).value
-    return Evidence.slope(exponent, claimed["exponent"], claimed["band"], note="exponent of the best rate")
+    optima = optimal_rates(rows, "train_loss", ["batch_size"])
+    chosen = [size for size in optima if size[0] <= 256]  # the others help to know the scatter
+    power = growth(optima, chosen)
+    if set(chosen) & set(edges(rows, "train_loss", ["batch_size"])):  # an optimum at the edge of its grid says too little
+        power = Estimate(power.value, -np.inf, np.inf, power.n)
+    return Evidence.slope(power, claimed["exponent"], claimed["band"], note="exponent of the best rate")
 
 
 def _vertex(losses: dict[float, Any]) -> float:

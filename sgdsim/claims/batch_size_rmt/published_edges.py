@@ -31,6 +31,8 @@ from sgdsim.statistics import mean_estimate, ratio_estimate, slope_estimate
 __all__ = ["batch_statistics_and_the_edge", "edges_of_published_networks", "independent_shift", "row_shift"]
 
 
+ROUNDING = 1e-5  # of the largest eigenvalue, in float32
+
 
 def row_shift(row: Row) -> float:
     """Second-order shift by the noise in the row of the leading eigenvector, measured on the same batches."""
@@ -76,7 +78,9 @@ def _edges(claimed: Row, rows: Rows) -> Evidence:
     rows = with_statistics(rows)
     middle = [row for row in rows if 16 <= batch_size(row) <= images(row) / 4]
     sizes = np.repeat([effective_size(row) for row in middle], [len(shifts(row)) for row in middle])
-    exponent = slope_estimate(sizes, np.concatenate([shifts(row) for row in middle]))
+    # a shift cannot be negative but for rounding and the error of Lanczos
+    moved = np.concatenate([np.maximum(shifts(row), ROUNDING * top(row)) for row in middle])
+    exponent = slope_estimate(sizes, moved)
     many = [row for row in rows if 16 * batch_size(row) >= images(row)]
     ratio = mean_estimate(np.concatenate([shifts(row) / claimed["model"](row) for row in many]))
     shares = [independent_shift(row) / shifts(row).mean() for row in rows]

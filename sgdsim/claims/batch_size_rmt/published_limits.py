@@ -5,6 +5,8 @@ A row (`sgdsim.nets.published_limits`) holds one limit for each order of the ima
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from sgdsim.claims.batch_size_rmt._network_rows import (
@@ -15,6 +17,7 @@ from sgdsim.claims.batch_size_rmt._network_rows import (
     Row,
     Rows,
     batch_size,
+    limits_in,
 )
 from sgdsim.evidence import Evidence
 from sgdsim.ledger import Claim
@@ -27,11 +30,13 @@ __all__ = ["adam_limits_of_published_networks", "limits_of", "limits_of_publishe
 def limits_of(rows: Rows, optimizer: str) -> dict[int, np.ndarray]:
     """Limits of each order of the images, by batch size."""
     chosen = sorted((row for row in rows if row["config"]["optimizer"] == optimizer), key=batch_size)
-    return {batch_size(row): np.array(row["metrics"]["limits"]) for row in chosen}
+    return {batch_size(row): limits_in(row) for row in chosen}
 
 
 def _exponent(limits: dict[int, np.ndarray], sizes: list[int]) -> Estimate:
-    """Slope over all orders of the images."""
+    """Slope over all orders of the images; anything at all where a limit is zero or infinite."""
+    if not all(np.isfinite(limits[size]).all() and limits[size].all() for size in sizes):
+        return Estimate(0.0, -math.inf, math.inf, sum(len(limits[size]) for size in sizes))
     return slope_estimate(np.concatenate([np.full(len(limits[size]), float(size)) for size in sizes]),
                           np.concatenate([limits[size] for size in sizes]))
 
@@ -49,7 +54,8 @@ three smallest batch sizes with an exponent of 1 within 0.35, and between the tw
     source="Linear, then constant: Granziol, Zohren and Roberts (2022), for VGG and WideResNet, read in the abstract. At this "
     "size, with these bands: measured here; bands, and that the residual network refutes it, after a look at a prototype.",
     caveat="With batch norm the limit grows faster than the batch and goes on growing: its small batches have noisy statistics "
-    "as well as noisy gradients. What counts as stable is a convention.",
+    "as well as noisy gradients. What counts as stable is a convention. The exponent between the two largest batch sizes is a number without an "
+    "interval: there are one or two orders of the images.",
     reconstructed=True,
     claimed=_SGD,
     mutants={
@@ -64,10 +70,12 @@ three smallest batch sizes with an exponent of 1 within 0.35, and between the tw
 def _sgd(claimed: Row, rows: Rows) -> Evidence:
     limits = limits_of(rows, "sgd")
     sizes = list(limits)
-    last = np.log(limits[sizes[-1]].mean() / limits[sizes[-2]].mean()) / np.log(sizes[-1] / sizes[-2])
+    low, high = (limits[size].mean() for size in sizes[-2:])
+    last = np.log(high / low) / np.log(sizes[-1] / sizes[-2]) if 0 < low < math.inf and 0 < high < math.inf else None
     return Evidence.contrast(
         Evidence.slope(_exponent(limits, sizes[:3]), claimed["small"], claimed["band"], note="exponent, small batches"),
-        Evidence.at_most(float(last), claimed["saturates"], note="exponent, large batches"))
+        Evidence.at_most(Estimate(0.0, -math.inf, math.inf, 0) if last is None else float(last), claimed["saturates"],
+                         note="exponent, large batches"))
 
 
 @limits_of_published_networks.check("network", title=SMALL_VGG, runs=Runs("batch_size_rmt/small_vgg_limits"))

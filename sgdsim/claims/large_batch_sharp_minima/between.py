@@ -46,7 +46,8 @@ much as half that distance beyond the small-batch one, at $\alpha=-0.5$, with ba
 )
 
 
-def _beyond(rows: Rows, batch_norm: bool, side: float) -> Any:
+def rise_beyond(rows: Rows, batch_norm: bool, side: float) -> Any:
+    """Rise of the training loss beyond the large batch over that beyond the small one, `side` of their distance out."""
     positions = pairs(rows, "positions", batch_norm)[0]
     losses = pairs(rows, "line", batch_norm)[:, 0, 0]
     at = lambda a: losses[:, int(np.argmin(np.abs(positions - a)))]
@@ -56,13 +57,13 @@ def _beyond(rows: Rows, batch_norm: bool, side: float) -> Any:
 @sharper_along_the_line.check("network", title=f"{ON_FASHION}, rise beyond the large batch over that beyond the small",
                               runs=FASHION)
 def line_on_fashion(claimed: dict[str, float], rows: Rows) -> Evidence:
-    return Evidence.contrast(*[Evidence.at_least(_beyond(rows, norm, claimed["side"]), claimed["beyond"], note=name)
+    return Evidence.contrast(*[Evidence.at_least(rise_beyond(rows, norm, claimed["side"]), claimed["beyond"], note=name)
                                for name, norm in (("batch norm", True), ("plain", False))])
 
 
 @sharper_along_the_line.check("network", title=ON_CIFAR, runs=CIFAR)
 def line_on_cifar(claimed: dict[str, float], rows: Rows) -> Evidence:
-    return Evidence.at_least(_beyond(rows, True, claimed["side"]), claimed["beyond"])
+    return Evidence.at_least(rise_beyond(rows, True, claimed["side"]), claimed["beyond"])
 
 
 # --- distance ----------------------------------------------------------------------------------------------

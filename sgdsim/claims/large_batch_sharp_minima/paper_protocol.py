@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 
+from sgdsim.claims.large_batch_sharp_minima.between import rise_beyond
 from sgdsim.claims.large_batch_sharp_minima.pairs import Rows, at_radius, large_over_small, pairs
 from sgdsim.evidence import Evidence
 from sgdsim.ledger import Claim
 from sgdsim.nets.runs import Runs
-from sgdsim.statistics import mean_estimate
+from sgdsim.statistics import Estimate, mean_estimate
 
 __all__ = ["equal_epochs_by_the_paper", "gap_by_the_paper", "same_loss_in_the_papers_networks"]
 
@@ -27,18 +28,18 @@ ON_F1, ON_C1 = "MNIST, F1, GPU", "CIFAR-10, C1, GPU"
 
 # --- after equal epochs ------------------------------------------------------------------------------------
 
-_EPOCHS = {"box": 1.0, "subspace": 1.5, "eigenvalue": 1.3, "distance": 1.2, "order": 10.0}
+_EPOCHS = {"box": 1.0, "subspace": 1.0, "eigenvalue": 1.0, "line": 3.0, "distance": 1.3, "order": 10.0}
 
 equal_epochs_by_the_paper = Claim(
     "equal-epochs-by-the-paper",
     title="By the paper's protocol a convolutional network ends sharper too, but not by an order of magnitude",
     statement=r"""The network C1 of the paper with batch normalisation, an eighth as wide, on 1024 images of CIFAR-10
 at $16\times16$ pixels: Adam at its usual rate, 100 epochs, batches of 16 and of 102, a tenth of the images. At
-$\epsilon=10^{-3}$ the metric of the large batch is the larger one, in a random subspace of 100 dimensions at least 1.5
-times as large; the largest eigenvalue of the Hessian is at least 1.3 times as large; and the small batch ends at least
-1.2 times as far from the start. One order of magnitude it is not.""",
+$\epsilon=10^{-3}$ the metric of the large batch is the larger one, in a random subspace of 100 dimensions at least 1.3
+times as large; the largest eigenvalue of the Hessian is larger; and the small batch ends at least 1.3 times as far from
+the start. One order of magnitude it is not.""",
     source="Keskar et al. (2017), section 2 and Tables 3 and 4. At this size: measured here; the bands were settled "
-    "after a look at three starts, those at full size are the same",
+    "after a look at the rows, those at full size are the same",
     reconstructed=True,
     caveat="An eighth of the width and a fiftieth of the images. F1 on MNIST and C1 on CIFAR-10 at full size, with one "
     "to two orders of magnitude as published, wait for a GPU.",
@@ -47,26 +48,38 @@ times as large; the largest eigenvalue of the Hessian is at least 1.3 times as l
         "eight times, and three orders": _EPOCHS | {"box": 8.0, "subspace": 20.0, "order": 1000.0},
         "ten times the eigenvalue": _EPOCHS | {"eigenvalue": 10.0},
         "three times as far": _EPOCHS | {"distance": 3.0},
+        "fifty times along the line": _EPOCHS | {"line": 50.0},
         "larger is an order": _EPOCHS | {"order": 1.0},
     },
 )
 
 
 def _sharper(claimed: dict[str, float], rows: Rows) -> Evidence:
-    distance = pairs(rows, "distance")
     measures = {"box": at_radius(rows, 0), "subspace": pairs(rows, "subspace")[:, :, 0],
-                "eigenvalue": pairs(rows, "largest"), "distance": distance[:, ::-1]}
+                "eigenvalue": pairs(rows, "largest")}
     return Evidence.contrast(*[Evidence.at_least(large_over_small(values), claimed[name], note=name)
                                for name, values in measures.items()])
+
+
+def _line(claimed: dict[str, float], rows: Rows) -> Evidence:
+    distance = pairs(rows, "distance")
+    return Evidence.contrast(
+        Evidence.at_least(rise_beyond(rows, True, 0.5), claimed["line"], note="rise beyond it, large over small"),
+        Evidence.at_least(large_over_small(distance[:, ::-1]), claimed["distance"], note="distance, small over large"))
 
 
 def _order(claimed: dict[str, float], rows: Rows) -> Evidence:
     return Evidence.at_least(large_over_small(at_radius(rows, 0)), claimed["order"])
 
 
-@equal_epochs_by_the_paper.check("network", title=ON_SMALL, runs=SMALL)
+@equal_epochs_by_the_paper.check("network", title=f"{ON_SMALL}: sharper", runs=SMALL)
 def small_c1(claimed: dict[str, float], rows: Rows) -> Evidence:
     return _sharper(claimed, rows)
+
+
+@equal_epochs_by_the_paper.check("network", title=f"{ON_SMALL}: line and distance", runs=SMALL)
+def line_of_small_c1(claimed: dict[str, float], rows: Rows) -> Evidence:
+    return _line(claimed, rows)
 
 
 @equal_epochs_by_the_paper.check("network", title=f"{ON_SMALL}: an order of magnitude", runs=SMALL, expect="refuted")
@@ -74,9 +87,14 @@ def small_c1_by_an_order(claimed: dict[str, float], rows: Rows) -> Evidence:
     return _order(claimed, rows)
 
 
-@equal_epochs_by_the_paper.check("network", title=ON_F1, runs=F1)
+@equal_epochs_by_the_paper.check("network", title=f"{ON_F1}: sharper", runs=F1)
 def full_f1(claimed: dict[str, float], rows: Rows) -> Evidence:
     return _sharper(claimed, rows)
+
+
+@equal_epochs_by_the_paper.check("network", title=f"{ON_F1}: line and distance", runs=F1)
+def line_of_f1(claimed: dict[str, float], rows: Rows) -> Evidence:
+    return _line(claimed, rows)
 
 
 @equal_epochs_by_the_paper.check("network", title=f"{ON_F1}: an order of magnitude, as published", runs=F1)
@@ -84,9 +102,14 @@ def full_f1_by_an_order(claimed: dict[str, float], rows: Rows) -> Evidence:
     return _order(claimed, rows)
 
 
-@equal_epochs_by_the_paper.check("network", title=ON_C1, runs=C1)
+@equal_epochs_by_the_paper.check("network", title=f"{ON_C1}: sharper", runs=C1)
 def full_c1(claimed: dict[str, float], rows: Rows) -> Evidence:
     return _sharper(claimed, rows)
+
+
+@equal_epochs_by_the_paper.check("network", title=f"{ON_C1}: line and distance", runs=C1)
+def line_of_c1(claimed: dict[str, float], rows: Rows) -> Evidence:
+    return _line(claimed, rows)
 
 
 @equal_epochs_by_the_paper.check("network", title=f"{ON_C1}: an order of magnitude, as published", runs=C1)
@@ -104,7 +127,7 @@ same_loss_in_the_papers_networks = Claim(
     statement=r"""The same runs, each network taken where its training loss is first seen below 0.1, at one of ten looks
 in 100 epochs. The metric at $\epsilon=5\cdot10^{-4}$ is larger for the large batch, by less than a factor of four. So
 the order does not come from unequal losses at the end.""",
-    source="Measured here, for the protocol of Keskar et al. (2017); the bands were settled after a look at three starts",
+    source="Measured here, for the protocol of Keskar et al. (2017); the bands were settled after a look at the rows",
     reconstructed=True,
     caveat="The losses at that look are not equal either, only both below 0.1.",
     claimed=_LOSS,
@@ -114,7 +137,8 @@ the order does not come from unequal losses at the end.""",
 
 def _at_level(claimed: dict[str, float], rows: Rows) -> Evidence:
     reached = pairs(rows, "level_sharpness")[:, :, -1]
-    ratio = large_over_small(reached[np.isfinite(reached).all(axis=1)])
+    both = reached[np.isfinite(reached).all(axis=1)]
+    ratio = large_over_small(both) if len(both) > 1 else Estimate(1.0, 0.0, np.inf, len(both))  # nothing to compare
     return Evidence.contrast(Evidence.at_least(ratio, claimed["late"], note="loss 0.1"),
                              Evidence.at_most(ratio, claimed["most"]))
 
@@ -136,19 +160,21 @@ def full_c1_at_one_loss(claimed: dict[str, float], rows: Rows) -> Evidence:
 
 # --- test accuracy -----------------------------------------------------------------------------------------
 
-_GAP = {"small": 0.06, "F1": 0.0, "C1": 0.01, "most": 0.06}
+_GAP = {"small": 0.0, "F1": 0.0, "C1": 0.01, "most": 0.06}
 
 gap_by_the_paper = Claim(
     "gap-by-the-paper",
-    title="The generalisation gap of the paper's protocol: not told from zero at an eighth of the width",
-    statement=r"""The accuracies of the two batch sizes of the small C1, 5000 test images, differ by less than six points
-on average over eight starts; more cannot be said. At full size the paper has gaps of 0.22 points
-(F1) and 2.78 (C1).""",
-    source="Keskar et al. (2017), Table 2. At this size: measured here",
+    title="By the paper's protocol the large batch tests worse in the small convolutional network as well",
+    statement=r"""The same runs after 100 epochs, 5000 test images. The accuracy of the large batch is the lower one, by
+less than six points. At full size the paper has gaps of 0.22 points (F1) and 2.78 (C1).""",
+    source="Keskar et al. (2017), Table 2. At this size: measured here; the bands were settled after a look at the rows",
     reconstructed=True,
-    caveat="At this size both networks classify a third of the test images.",
+    caveat="At this size both networks classify a third of the test images, after fitting all training images.",
     claimed=_GAP,
-    mutants={"within half a point": _GAP | {"small": 0.005, "F1": 0.02, "C1": 0.2}},
+    mutants={
+        "six points": _GAP | {"small": 0.06, "F1": 0.06, "C1": 0.06},
+        "no gap at all": _GAP | {"most": 0.0},
+    },
 )
 
 
@@ -159,19 +185,19 @@ def _gap(rows: Rows) -> Array:
 
 @gap_by_the_paper.check("network", title=f"{ON_SMALL}, accuracy lost by the large batch", runs=SMALL)
 def small_gap(claimed: dict[str, float], rows: Rows) -> Evidence:
-    return Evidence.equal(mean_estimate(_gap(rows)), 0.0, claimed["small"], absolute=True)
+    return _between(rows, claimed["small"], claimed["most"])
 
 
-def _published(rows: Rows, least: float, most: float) -> Evidence:
+def _between(rows: Rows, least: float, most: float) -> Evidence:
     gap: Any = mean_estimate(_gap(rows))
     return Evidence.contrast(Evidence.at_least(gap, least), Evidence.at_most(gap, most))
 
 
 @gap_by_the_paper.check("network", title=f"{ON_F1}, accuracy lost by the large batch", runs=F1)
 def gap_of_f1(claimed: dict[str, float], rows: Rows) -> Evidence:
-    return _published(rows, claimed["F1"], claimed["most"])
+    return _between(rows, claimed["F1"], claimed["most"])
 
 
 @gap_by_the_paper.check("network", title=f"{ON_C1}, accuracy lost by the large batch", runs=C1)
 def gap_of_c1(claimed: dict[str, float], rows: Rows) -> Evidence:
-    return _published(rows, claimed["C1"], claimed["most"])
+    return _between(rows, claimed["C1"], claimed["most"])

@@ -171,8 +171,8 @@ variance_in_late_cycles = Claim(
     statement=r"""The runs of SVRG at their best rate, last cycle: from a tenth of the inner loop on the variance of its
 gradient is at least half of that of a batch's own, which a batch of twice the size would have at the cost of its step.""",
     source="Defazio and Bottou (2019) for deep residual and dense networks, from memory; reconstructed for constant rates.",
-    caveat="Small perceptrons refute it: late in training the variance is reduced well below a half, and SVRG loses all the "
-    "same: its iterates are fewer, and noise is not what holds SGD up. The residual network awaits "
+    caveat="Small perceptrons refute it: late in training the variance is reduced well below a half, behind batch norm "
+    "for the first part of the loop, and SVRG loses all the same: its iterates are fewer, and noise is not what holds SGD up. The residual network awaits "
     "a GPU.",
     reconstructed=True,
     claimed=_LATE,

@@ -41,7 +41,7 @@ METHODS = (("own", "sgd", 0.0), ("own", "sgd", 0.9), ("given", "sgd", 0.0), ("gi
 def experiments(scale: str) -> list[Sweep]:
     """Sweeps at the scale `cpu` (digits live; Fashion-MNIST, CIFAR-10 and pilots stored) or `gpu` (CIFAR-10)."""
     if scale == "gpu":
-        return [*_gpu(), _edges("cifar50k", LARGE, 1024, draws=10),
+        return [*_gpu(), _edges("cifar50k", LARGE, 16_384, draws=10),
                 _limits("cifar50k", LARGE, [8, 32, 128, 512, 2048], runs=3)]
     leading: dict[str, Any] = {"estimate": "leading", "learning_rate": [0.05, 0.2], "batch_size": [4, 16, 64, 256]}
     batches: dict[str, Any] = {"learning_rate": [0.1, 0.4], "resolved": 16, "runs": 2}
@@ -94,7 +94,7 @@ def _gpu() -> list[Sweep]:
         _published_edges("vgg_edges", words[0], vgg, {"running": draws}, BOTH),
         Sweep(TOPIC, "wrn_adam", "sgdsim.nets.network_cells", objectives=("train_loss",), device="auto", stacked=(),
               title="CIFAR-10, 20,000 images, WRN-16-2 with ghost batch norm, 20 epochs of Adam at every batch size",
-              cells=tuple(cell for seed in range(2) for batch_size, (low, high) in WIDE_ADAM_RATES.items()
+              cells=tuple(cell for seed in range(6) for batch_size, (low, high) in WIDE_ADAM_RATES.items()
                           for cell in cells(
                               data="cifar10", images=20_000, test_images=10_000, pool=1, net="wide_resnet", depth=16,
                               widen=2, norm="ghost", ghost_batch_size=64, optimizer="adam", momentum=0.9,

@@ -51,7 +51,7 @@ def experiments(scale: str) -> list[Sweep]:
     ]
     if scale == "gpu":
         return [*full, _sweep("cifar_pairs", "CIFAR-10, 20,000 images, three convolutions with batch normalisation",
-                              cells(batch_norm=True, seed=[0, 1, 2], **CIFAR), device="auto")]
+                              cells(batch_norm=True, seed=list(range(8)), **CIFAR), device="auto")]
     starts, moved = (FEWER | {"batch_norm": True, "levels": (level,)} for level in (0.03, 0.1))
     return [
         _sweep("digits", "Digits, two hidden layers of 32 units with batch normalisation, batches of 16 and 128",
@@ -71,7 +71,7 @@ def experiments(scale: str) -> list[Sweep]:
                cells(batch_norm=[True, False], batch_size=[16, 102], seed=[0, 1, 2], rescale=(0.1, 0.3, 1.0, 3.0, 10.0),
                      **FEWER | {"images": 1024, "levels": (0.03,)})),
         _published("cifar_small_c1", "CIFAR-10, 1024 images of 16 x 16 pixels, C1 at an eighth of its width",
-                   cells(seed=list(range(8)), **SMALL_C1)),
+                   cells(seed=list(range(12)), **SMALL_C1)),
         pilot(full[0], {"seed": [0]}, images=2000, batch_sizes=(64, 200), epochs=4, chunk=2000, line_images=500,
               **SHORT),
         pilot(full[1], {"seed": [0]}, images=200, batch_sizes=(5, 20), epochs=2, chunk=100, line_images=100, columns=20,

@@ -91,7 +91,7 @@ def _wide() -> list[Row]:
 
 
 def _wide_resnet() -> list[Row]:
-    settings: dict[str, Any] = WRN | {"seed": SEEDS[:3]}
+    settings: dict[str, Any] = WRN | {"seed": SEEDS[:6]}
     return [*cells(batch_size=[16, 64, 256], learning_rate=0.1, weight_decay=[0.0, 5e-4, 2e-3], **settings),
             *cells(batch_size=64, learning_rate=[0.025, 0.05], weight_decay=2e-3, **settings)]
 

@@ -25,7 +25,7 @@ def experiments(scale: str) -> list[Sweep]:
     """Sweeps at the scale `cpu` (digits live, MNIST stored) or `gpu` (CIFAR-10)."""
     if scale == "gpu":
         grid = cells(order=ORDERS, net="wide_resnet", depth=16, widen=2, precision="bf16", batch_size=125,
-                     learning_rate=RATES, epochs=30, seed=[0, 1, 2], **CIFAR)
+                     learning_rate=RATES, epochs=30, seed=list(range(6)), **CIFAR)
         return [_sweep("cifar20k_resnet", grid, "CIFAR-10, 20,000 images, WRN-16-2 with SkipInit, no augmentation",
                        device="auto", largest_stack=12), *_large_svrg()]
     start = "softmax regression from its minimiser"
@@ -52,7 +52,7 @@ def _powers(low: int, high: int) -> list[float]:
 def _large_svrg() -> list[Sweep]:
     """Without augmentation: it would leave no finite sum."""
     data: Row = {"data": "cifar10", "images": 20_480, "test_images": 10_000, "pool": 1, "l2": 5e-4, "batch_size": 256}
-    seeds: list[Any] = [0, 1]
+    seeds: list[Any] = list(range(6))
     return [
         _svrg("wrn_svrg", "CIFAR-10, 20,480 images, WRN-16-2 with batch norm", device="auto", grid=cells(
             seed=seeds, net="wide_resnet", depth=16, widen=2, norm="batch", learning_rate=_powers(-5, 0), **data, **SVRG)),
@@ -72,7 +72,8 @@ def _svrg_pilots() -> list[Sweep]:
 def _svrg(name: str, title: str, grid: list[Row], live: bool = False, device: str = "cpu") -> Sweep:
     return Sweep("random_reshuffling", name, "sgdsim.nets.svrg_training", tuple(grid), live=live, device=device,
                  title=f"{title}: SGD and SVRG at equal numbers of sample gradients", curves=("net", "method"),
-                 stacked=("learning_rate", "seed") if device == "cpu" else (), objectives=("train_loss",))
+                 stacked=("learning_rate", "seed") if device == "cpu" else (), objectives=("train_loss",),
+                 seeds_outermost=device != "cpu")
 
 
 def _softmax(epochs: int, seeds: int, data: Row) -> list[Row]:
