@@ -15,7 +15,7 @@ from sgdsim.nets.cell_files import read_cells
 from sgdsim.nets.pace import usable
 from sgdsim.nets.results import Row, by_settings, canonical
 from sgdsim.nets.runner import FailedCells, run
-from sgdsim.nets.sweep import Sweep
+from sgdsim.nets.sweep import EXTENSIONS, Sweep
 
 __all__ = ["Runs", "Together", "measure", "rows", "runs_folders", "sweeps"]
 
@@ -144,8 +144,14 @@ def _named(name: str) -> Sweep:
 def _missing(name: str) -> int:
     if (sweep := _named(name)).live:
         return 0
-    have = by_settings(stored_rows(sweep))
-    return sum(canonical(cell) not in have for cell in sweep.cells)
+    have, wanted = by_settings(stored_rows(sweep)), [canonical(cell) for cell in sweep.cells]
+    for extension in range(EXTENSIONS + 1):
+        missing = sum(cell not in have for cell in wanted)
+        if missing or extension == EXTENSIONS:
+            break
+        # as in Sweep.plan: an optimum at an edge adds rates, and those of a run that a budget ended may be in part
+        wanted += {_but(cell, "code"): None for cell in sweep.beyond([have[cell] for cell in wanted])}
+    return missing
 
 
 def stored_rows(sweep: Sweep, *, but: Path | None = None) -> list[Row]:

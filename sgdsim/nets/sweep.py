@@ -84,7 +84,7 @@ class Sweep:
         for extension in range(EXTENSIONS + 1):
             missing = [config for config in wanted if cell_id(config) not in known]
             have = [known[cell_id(config)] for config in wanted if cell_id(config) in known]
-            beyond = [] if missing or extension == EXTENSIONS else self._beyond(have)
+            beyond = [] if missing or extension == EXTENSIONS else self.beyond(have)
             if not beyond:
                 break
             wanted += beyond
@@ -94,7 +94,7 @@ class Sweep:
         """Learning-rate curves whose optimum is the lowest or highest rate measured, with the side."""
         return grids.edges(rows, metric, self.curves)
 
-    def _beyond(self, rows: list[Row]) -> list[Row]:
+    def beyond(self, rows: list[Row]) -> list[Row]:
         """Two more rates, by factors of two, for each curve with an optimum at an edge of the grid."""
         new: dict[str, Row] = {}
         for metric in self.objectives:

@@ -262,6 +262,20 @@ def test_under_torchrun_one_process_runs_and_the_others_serve(tmp_path: Path, mo
         assert main(command) == 2 and called == ["finish"] * 2, "the others are told also when nothing is measured"
 
 
+def test_half_an_extension_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A grid whose optimum lies at its edge is whole only with the rates that were added, at every seed."""
+    sweep = toy(best=3., batches=1)  # log2 of the best rate; the grid ends at 2
+    monkeypatch.setattr(runs, "sweeps", lambda topic, scale=None: [sweep])
+    monkeypatch.setenv("SGDSIM_RUNS", str(tmp_path))
+    run(sweep, tmp_path, progress=False)
+    path = tmp_path / "toys" / "parabola.jsonl"
+    lines = path.read_bytes().splitlines(keepends=True)
+    assert len(lines) == 14 and runs.Runs("toys/parabola").missing() == 0
+    for kept, missing in ((13, 1), (10, 4), (9, 1)):
+        path.write_bytes(b"".join(lines[:kept]))
+        assert runs.Runs("toys/parabola").missing() == missing
+
+
 def with_failures(where: list[int], batches: int) -> Sweep:
     """The toy sweep, in which the groups of some batch sizes raise."""
     sweep = toy(batches=batches)
