@@ -19,6 +19,7 @@ from sgdsim.nets.results import Row
 
 __all__ = ["FIELDS", "IMAGENET", "STATES", "Basis", "Fidelity", "Published", "compare", "judge", "shortfall"]
 
+#: What a claim's evidence is against the published protocol.
 STATES = ("full", "cut", "open")
 #: What is compared; *epochs* stands for the length of training, in epochs or in updates.
 FIELDS = ("data", "network", "epochs", "batch sizes", "seeds")
