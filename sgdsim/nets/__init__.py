@@ -39,7 +39,6 @@ _MODULE_OF = {
     "sweeps": "runs",
     "table": "grids",
     "train": "training",
-    "train_network": "network_training",
 }
 
 __all__ = sorted(_MODULE_OF)
