@@ -68,7 +68,7 @@ def attempt(module: str, configs: list[Row], device: str, where: str = "") -> Fi
     """
     try:
         return measure_group(module, configs, device)
-    except Exception as error:
+    except Exception as error:  # of any kind: one cell must not cost the others; the run ends with its name and traceback
         if isinstance(error, (OSError, ImportError)) and not where:
             raise
         reason = f"{where}{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
